@@ -1,0 +1,39 @@
+# Everything a newcomer needs: `make audit` for the first report, `make test` for the tests.
+# Needs only python3 (3.11 to 3.14), git and make; uv is brought into .uv/ of this checkout.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+UV := .uv/bin/uv
+export UV_PYTHON_DOWNLOADS ?= never
+RUN := $(UV) run --frozen --all-extras
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+audit: .venv/ready  ## run the ACLU's test on the embedded measurements and write the report
+	$(RUN) countenance audit
+
+test: .venv/ready  ## run the tests
+	$(RUN) pytest $(ARGS)
+
+check: .venv/ready  ## style, types, layers
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+bench: .venv/ready  ## measure, and write bench.json
+	$(RUN) python -m bench $(ARGS)
+
+clean:  ## remove what the build made
+	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache countenance-audit
+
+.venv/ready: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --all-extras
+	@touch $@
+
+# uv is a wheel with one binary in it, so fetching it needs neither pip nor venv on the machine.
+$(UV):
+	python3 scripts/bring_uv.py .uv
+
+.PHONY: help audit test check bench clean

@@ -1,0 +1,1 @@
+"""Image to faces: detect, align, measure quality, embed; the models and their cards."""

@@ -1,0 +1,4 @@
+def test_version() -> None:
+    import countenance
+
+    assert countenance.__version__
