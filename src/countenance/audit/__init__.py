@@ -1,1 +1,1 @@
-"""Numbers only: tallies, rates, intervals, groups and the result. Knows no image, no vendor's file, no network."""
+"""Numbers only: tallies, rates, intervals, groups, the result. Knows no image, no vendor's file, no network."""

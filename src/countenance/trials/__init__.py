@@ -1,1 +1,1 @@
-"""Brings any system to the audit: readers of manifests, templates and score tables, and the embedded measurements."""
+"""Brings any system to the audit: readers of manifests, templates, score tables; embedded measurements."""
