@@ -32,9 +32,7 @@ SHA256 = {
 
 def wheel_tag() -> str:
     """Name the wheel that fits this machine, or stop with the mend."""
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
-        platform.machine().lower(), platform.machine().lower()
-    )
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
     if sys.platform == "darwin":
         return "macosx_10_12_x86_64" if machine == "x86_64" else "macosx_11_0_arm64"
     libc = "musllinux_1_1" if "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or "") else "manylinux"
@@ -50,9 +48,7 @@ def main(target: Path) -> None:
     try:
         with urllib.request.urlopen(INDEX, timeout=60) as answer:
             page = answer.read().decode()
-        href = next(
-            h for h in re.findall(r'href="([^"#]+)', page) if h.endswith(f"uv-{VERSION}-py3-none-{tag}.whl")
-        )
+        href = next(h for h in re.findall(r'href="([^"#]+)', page) if h.endswith(f"uv-{VERSION}-py3-none-{tag}.whl"))
         with urllib.request.urlopen(urllib.parse.urljoin(INDEX, href), timeout=300) as answer:
             wheel = answer.read()
     except OSError as error:
