@@ -42,9 +42,9 @@ Json = dict[str, Any]
 class Estimate:
     """A rate with its 95 % interval, or no value and the reason why the data cannot give one.
 
-    ``errors`` are the comparisons (or probes) in error, unweighted; ``trials`` those made. With zero errors the value is
-    0.0 and ``interval`` runs up to the 97.5 % bound: print the bound, never the zero. ``disjoint_bound`` is the bound that
-    people met only once would give.
+    ``errors`` are the comparisons (or probes) in error, unweighted; ``trials`` those made. With zero errors the value
+    is 0.0 and ``interval`` runs up to the 97.5 % bound: print the bound, never the zero. ``disjoint_bound`` is the
+    bound that people met only once would give.
     """
 
     value: float | None
@@ -55,7 +55,10 @@ class Estimate:
     disjoint_bound: float | None = None
 
     def to_json(self, name: str) -> Json:
-        """``{name: value, name_interval: [low, high] or None, name_reason: why}``; the reason only where it is needed."""
+        """``{name:
+
+        value, name_interval: [low, high] or None, name_reason: why}``; the reason only where it is needed.
+        """
         found: Json = {name: self.value, f"{name}_interval": self.interval.to_json() if self.interval else None}
         if self.reason:
             found[f"{name}_reason"] = self.reason
@@ -70,8 +73,8 @@ class Estimate:
 class Operating:
     """One threshold of interest: why it was chosen, and the error rates over all people there.
 
-    ``origin`` is ``target``, ``documented`` or ``asked``; ``target_fmr`` is set for the first. ``threshold`` is None, with
-    a reason, where no threshold can be chosen from this data.
+    ``origin`` is ``target``, ``documented`` or ``asked``; ``target_fmr`` is set for the first. ``threshold`` is None,
+    with a reason, where no threshold can be chosen from this data.
     """
 
     origin: str
@@ -151,7 +154,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Verification:
-    """The 1:1 test. ``matrix`` holds FMR between every two groups at the headline threshold (rows of ``GroupRates`` fields)."""
+    """The 1:1 test.
+
+    ``matrix`` holds FMR between every two groups at the headline threshold (rows of ``GroupRates`` fields).
+    """
 
     thresholds: tuple[Operating, ...]
     groups: tuple[GroupRates, ...]
@@ -277,7 +283,8 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Differential:
-    """One number for how unequal the groups are, its interval, and what chance alone would give (`under_no_difference`).
+    """One number for how unequal the groups are, its interval, and what chance alone would give
+    (`under_no_difference`).
 
     ``under_no_difference`` is [median, 95th percentile] of the same number if all groups had the same rate.
     ``verdict`` is a sentence: a difference was found, or this test could not tell.
@@ -371,7 +378,10 @@ class TailFit:
 
 @dataclass(frozen=True)
 class Power:
-    """What this many subjects can and cannot show. ``statements`` are sentences; ``needed`` what a target would take."""
+    """What this many subjects can and cannot show.
+
+    ``statements`` are sentences; ``needed`` what a target would take.
+    """
 
     smallest_fmr: float
     rule_of_30_fmr: float
@@ -448,7 +458,10 @@ class AuditResult:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> Json:
-        """The whole of ``audit.json``. ``differentials`` is the first grouping's; ``all_differentials`` has every one."""
+        """The whole of ``audit.json``.
+
+        ``differentials`` is the first grouping's; ``all_differentials`` has every one.
+        """
         found: Json = {
             "schema": SCHEMA,
             "made": self.made,

@@ -132,13 +132,15 @@ class Sweep:
     """One pass over comparisons: all pairs within a set (symmetric), or probes against references.
 
     B bins, P cell pairs, C cells, L ladder thresholds. In a symmetric sweep cell pairs are unordered (a <= b), each
-    unordered pair of templates counts once and nobody is compared with themself; otherwise pairs are (probe, reference).
-    ``nonmated`` (P, B) int64 counts comparisons; ``nonmated_weight`` (P, B) float64 gives every subject pair the weight 1.
+    unordered pair of templates counts once and nobody is compared with themself; otherwise pairs are (probe,
+    reference).
+    ``nonmated`` (P, B) int64 counts comparisons; ``nonmated_weight`` (P, B) float64 gives every subject pair the
+    weight 1.
     ``mated`` (C, B) int64; ``mated_weight`` (C, B) float64 gives every subject with a mated comparison the weight 1.
-    ``pairs`` (P,): non-mated subject pairs compared. ``tail_cut``: every non-mated comparison with ``score >= tail_cut`` is
-    in ``tail``. ``mated_low``: the least alike mated comparisons, in rising order of score.
-    Without subjects (a table of scores only) ``dependence``, ``mated_sums`` and the tails are None, and the weights equal
-    the counts.
+    ``pairs`` (P,): non-mated subject pairs compared. ``tail_cut``: every non-mated comparison with ``score >=
+    tail_cut`` is in ``tail``. ``mated_low``: the least alike mated comparisons, in rising order of score.
+    Without subjects (a table of scores only) ``dependence``, ``mated_sums`` and the tails are None, and the weights
+    equal the counts.
     """
 
     symmetric: bool
@@ -167,7 +169,10 @@ class Sweep:
 
 @dataclass(frozen=True)
 class System:
-    """What was measured. ``metric`` says how scores arise; ``documented_threshold`` is the vendor's, on the score's scale."""
+    """What was measured.
+
+    ``metric`` says how scores arise; ``documented_threshold`` is the vendor's, on the score's scale.
+    """
 
     name: str
     pipeline: str | None = None
@@ -190,7 +195,8 @@ class Failures:
 
 @dataclass(frozen=True)
 class Tallies:
-    """The outcome of one pass. ``cells`` (C) are tuples in the order of ``columns``; ``cell`` (S,) is each subject's cell.
+    """The outcome of one pass. ``cells`` (C) are tuples in the order of ``columns``; ``cell`` (S,) is each subject's
+    cell.
 
     ``names`` (S,) are None once tallies are saved without names; then the subjects' numbers are a random permutation.
     ``inputs`` records digests, versions and seeds; ``notes`` what the reader of the data must be told (skipped columns,

@@ -1,0 +1,67 @@
+"""The one sentence that comes first: what was set, what was searched, and how many were matched to somebody else."""
+
+from countenance.audit.result import Operating, Search, SearchPoint, Verification
+from countenance.audit.tallies import System, Tallies
+
+__all__ = ["headline", "setting", "share"]
+
+
+def setting(system: System, threshold: float) -> str:
+    """A threshold in the scale its users know: ``distance 0.60`` for distances, else ``score 0.363``."""
+    if system.metric == "euclidean":
+        return f"distance {-threshold:.2f}"
+    return f"score {threshold:.3g}"
+
+
+def share(value: float, trials: int) -> str:
+    """A rate a reader can picture: ``12 %``, ``1 in 2,300``, or ``none in 4,321``."""
+    if value <= 0:
+        return f"none in {trials:,}"
+    return f"{100 * value:.2g} %" if value >= 0.01 else f"1 in {_round(1 / value):,}"
+
+
+def headline(
+    tallies: Tallies, points: list[Operating], verification: Verification | None, search: Search | None
+) -> str:
+    """One sentence, true to the decimal, naming the setting for what it is."""
+    first = next((p for p in points if p.threshold is not None), None)
+    if first is None or first.threshold is None:
+        return "This data is too small to say at which threshold anybody would be confused with anybody else."
+    how = _how(tallies.system, first)
+    if search is not None:
+        at = next((p for p in search.points if p.threshold == first.threshold), None)
+        if at is not None and at.everyone.probes:
+            return _searched(tallies, how, search, at)
+    rate, trials = first.fmr.value, first.fmr.trials or 0
+    if rate is None or verification is None:
+        return f"{how}: nothing could be measured ({first.fmr.reason})."
+    told = share(rate, trials)
+    return f"{how}, {tallies.system.name} took {told} pairs of different people for the same person."
+
+
+def _how(system: System, point: Operating) -> str:
+    if point.threshold is None:
+        return "At no threshold"
+    words = setting(system, point.threshold)
+    if point.origin == "documented":
+        return f"Set to {system.documented_meaning or 'its documented threshold'} ({words})"
+    if point.origin == "asked":
+        return f"At the threshold asked for ({words})"
+    return f"At the threshold that a false match rate of {point.target_fmr:g} needs ({words})"
+
+
+def _searched(tallies: Tallies, how: str, search: Search, at: SearchPoint) -> str:
+    who = tallies.inputs.get("probes_are", "probes")
+    whom = tallies.inputs.get("references_are", "other people")
+    used = ", used here to search" if at.origin == "documented" else ""
+    found = at.everyone
+    return (
+        f"{how}{used}, {tallies.system.name} matched {found.falsely_matched:,} of {found.probes:,} {who}"
+        f" to somebody else among {search.references:,} {whom}."
+    )
+
+
+def _round(value: float) -> int:
+    """Two significant digits."""
+    digits = len(str(int(value))) - 2
+    return int(round(value, -digits)) if digits > 0 else round(value)

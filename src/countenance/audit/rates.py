@@ -1,0 +1,302 @@
+"""Error rates of a group at a threshold, with their intervals, read off tallies.
+
+The tie rule stands here and in the pass: a comparison is a match when ``score >= threshold``.
+
+A rate is weighted by subject unless told otherwise: each pair of people (FMR), each person (FNMR), each probe
+subject (FPIR, FNIR) counts once, however many photos there are of them. One man has 530 of LFW's photos.
+"""
+
+import numpy as np
+
+from countenance.audit.intervals import (
+    ClusterSums,
+    PairSums,
+    cluster_rate_interval,
+    pair_rate_interval,
+    search_rate_interval,
+    zero_error_bounds,
+)
+from countenance.audit.result import Estimate
+from countenance.audit.tallies import FloatArray, Group, IntArray, Sweep, Tallies
+from countenance.errors import NotEnoughDataError
+
+__all__ = [
+    "false_match",
+    "false_negative_identification",
+    "false_nonmatch",
+    "false_positive_identification",
+    "pair_sums",
+    "rates_along",
+    "snap",
+    "threshold_for",
+]
+
+NO_SUBJECTS = "it is not known who was compared, and comparisons that share a person are not independent"
+
+
+def snap(sweep: Sweep, threshold: float) -> float:
+    """The largest grid value that is not above ``threshold``: there, and only there, every count is exact.
+
+    Thresholds that the pass was asked for are on the grid, so they come back unchanged. Below the grid the lowest
+    grid value is returned; above it the highest.
+    """
+    at = int(np.searchsorted(sweep.grid, threshold, side="right")) - 1
+    return float(sweep.grid[max(at, 0)])
+
+
+def rates_along(sweep: Sweep, group: Group, other: Group | None = None) -> tuple[FloatArray, FloatArray]:
+    """FMR and FNMR of a group at every grid value, (B,) each; NaN where there is no such comparison.
+
+    With ``other`` the FMR is between members of the two groups; the FNMR is always the first group's own.
+    """
+    chosen = _cell_pairs(sweep, group, other)
+    nonmated = sweep.nonmated_weight[chosen].sum(axis=0)
+    mated = sweep.mated_weight[group.cells].sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        fmr = _from_above(nonmated) / nonmated.sum()
+        fnmr = 1.0 - _from_above(mated) / mated.sum()
+    return np.clip(fmr, 0.0, 1.0), np.clip(fnmr, 0.0, 1.0)
+
+
+def threshold_for(sweep: Sweep, group: Group, target_fmr: float) -> float:
+    """The smallest grid value whose measured FMR is at most ``target_fmr``; never the nearest from the wrong side.
+
+    Raises NotEnoughDataError when the group has fewer than ``1 / target_fmr`` non-mated pairs of people: then no single
+    false match would be allowed, and the threshold would be a guess.
+    """
+    pairs = _pairs(sweep, group, None)
+    if pairs * target_fmr < 1.0:
+        raise NotEnoughDataError(
+            f"FMR {target_fmr:g} needs at least {1 / target_fmr:,.0f} pairs of people; {group} has {pairs:,}"
+        )
+    fmr, _ = rates_along(sweep, group)
+    below = np.flatnonzero(fmr <= target_fmr)
+    if below.size == 0:
+        raise NotEnoughDataError(f"no threshold on this scale reaches FMR {target_fmr:g} in {group}")
+    return float(sweep.grid[below[0]])
+
+
+def false_match(
+    tallies: Tallies,
+    sweep: Sweep,
+    group: Group,
+    threshold: float,
+    other: Group | None = None,
+    weighting: str = "subject",
+) -> Estimate:
+    """FMR within a group, or between two disjoint groups, at a grid value.
+
+    Zero effort, every pair of people once (``weighting="subject"``) or every comparison once (``"comparison"``).
+    Interval: `pair_rate_interval`. With no errors the value is 0.0 with a one-sided bound.
+    """
+    chosen = _cell_pairs(sweep, group, other)
+    trials = int(sweep.nonmated[chosen].sum())
+    if trials == 0:
+        return Estimate(None, reason=f"no comparison of different people in {_names(group, other)}", trials=0)
+    at = _bin(sweep, threshold)
+    errors = int(sweep.nonmated[chosen, at:].sum())
+    if sweep.dependence is None:
+        return Estimate(errors / trials, reason=NO_SUBJECTS, errors=errors, trials=trials)
+    sums = pair_sums(tallies, sweep, group, threshold, other, weighting)
+    value = float(sweep.nonmated_weight[chosen, at:].sum() / sweep.nonmated_weight[chosen].sum())
+    if weighting == "comparison":
+        value = errors / trials
+    bound = None
+    if errors == 0:
+        people = int((sums.row_pairs > 0).sum())
+        bound = min(1.0, zero_error_bounds(sums.pairs, people)[1])
+    return Estimate(value, pair_rate_interval(sums), errors=errors, trials=trials, disjoint_bound=bound)
+
+
+def false_nonmatch(
+    tallies: Tallies, sweep: Sweep, group: Group, threshold: float, weighting: str = "subject"
+) -> Estimate:
+    """FNMR of a group at a grid value: mated comparisons below it, each person counting once.
+
+    Interval: `cluster_rate_interval`, people as clusters.
+    """
+    trials = int(sweep.mated[group.cells].sum())
+    if trials == 0:
+        return Estimate(None, reason=f"no two photos of one person in {group}", trials=0)
+    at = _bin(sweep, threshold)
+    errors = trials - int(sweep.mated[group.cells, at:].sum())
+    if sweep.mated_sums is None:
+        return Estimate(errors / trials, reason=NO_SUBJECTS, errors=errors, trials=trials)
+    member = tallies.subjects_in(group) & (sweep.mated_sums.comparisons > 0)
+    made = sweep.mated_sums.comparisons[member].astype(np.float64)
+    rung, exact = _rung(sweep, threshold)
+    missed = made - sweep.mated_sums.matches[rung][member]
+    if weighting == "subject":
+        weight = sweep.mated_weight[group.cells]
+        value = float(np.clip(1.0 - weight[:, at:].sum() / weight.sum(), 0.0, 1.0)) if errors else 0.0
+        missed, made = missed / made, np.ones_like(made)
+    else:
+        value = errors / trials
+    if not exact:
+        missed = _rescaled(missed, made, value)
+    return Estimate(value, cluster_rate_interval(ClusterSums(missed, made)), errors=errors, trials=trials)
+
+
+def false_positive_identification(
+    tallies: Tallies, sweep: Sweep, group: Group, threshold: float
+) -> tuple[Estimate, int, int]:
+    """FPIR of a group's probes: the share that found at least one other person at or above the threshold.
+
+    Returns the estimate (each probe subject counts once), the number of falsely matched probes and the number of
+    probes. The gallery is the one searched, taken as it is; the interval is over probe subjects. A probe whose
+    subject is in the gallery counts too: its own references are set aside, never counted as false.
+    """
+    found = sweep.candidates
+    if found is None or sweep.left is None:
+        return Estimate(None, reason="no search was made"), 0, 0
+    subject = sweep.left.subject
+    probes = tallies.subjects_in(group)[subject] & (found.searched > 0)
+    if not probes.any():
+        return Estimate(None, reason=f"no probe of {group} met another person in the gallery", trials=0), 0, 0
+    hit = (found.scores[:, 0].astype(np.float64) >= threshold) & probes
+    errors, trials = _by_subject(hit, probes, subject)
+    value = float(errors.sum() / trials.sum())
+    estimate = Estimate(
+        value, search_rate_interval(ClusterSums(errors, trials)), errors=int(hit.sum()), trials=int(probes.sum())
+    )
+    return estimate, int(hit.sum()), int(probes.sum())
+
+
+def false_negative_identification(
+    tallies: Tallies, sweep: Sweep, group: Group, threshold: float, rank: int = 1
+) -> tuple[Estimate, int]:
+    """FNIR(N, R, T) of a group's probes whose subject is in the gallery, and their number.
+
+    A search misses when the best mated reference is below the threshold or not among the first ``rank`` candidates
+    (a stranger with the same score counts before it).
+    """
+    found = sweep.candidates
+    if found is None or sweep.left is None:
+        return Estimate(None, reason="no search was made"), 0
+    subject = sweep.left.subject
+    probes = tallies.subjects_in(group)[subject] & (found.mated_rank > 0)
+    if not probes.any():
+        return Estimate(None, reason=f"no probe of {group} has another photo of the same person in the gallery"), 0
+    missed = probes & ((found.mated_score.astype(np.float64) < threshold) | (found.mated_rank > rank))
+    errors, trials = _by_subject(missed, probes, subject)
+    value = float(errors.sum() / trials.sum())
+    estimate = Estimate(
+        value, cluster_rate_interval(ClusterSums(errors, trials)), errors=int(missed.sum()), trials=int(probes.sum())
+    )
+    return estimate, int(probes.sum())
+
+
+def pair_sums(
+    tallies: Tallies,
+    sweep: Sweep,
+    group: Group,
+    threshold: float,
+    other: Group | None = None,
+    weighting: str = "subject",
+) -> PairSums:
+    """Sufficient statistics of a group's FMR at a grid value, for `pair_rate_interval`.
+
+    Between rungs of the ladder the row sums of the rung below are scaled to the errors counted at ``threshold``: who
+    causes false matches changes slowly with the threshold. Thresholds the pass was asked for are rungs, so exact.
+    Raises NotEnoughDataError without subjects or without a comparison.
+    """
+    sums = sweep.dependence
+    if sums is None:
+        raise NotEnoughDataError(NO_SUBJECTS)
+    chosen = _cell_pairs(sweep, group, other)
+    pairs = int(sweep.pairs[chosen].sum())
+    if pairs == 0:
+        raise NotEnoughDataError(f"no comparison of different people in {_names(group, other)}")
+    rung, _ = _rung(sweep, threshold)
+    by_subject = weighting == "subject"
+    rows = sums.rows[rung] if by_subject else sums.row_counts[rung]
+    made = sums.row_pairs if by_subject else sums.row_comparisons
+    squares = float((sums.squares if by_subject else sums.count_squares)[rung, chosen].sum())
+    weights = sweep.nonmated_weight if by_subject else sweep.nonmated
+    errors = float(weights[chosen, _bin(sweep, threshold) :].sum())
+    at_rung = float(weights[chosen, _bin(sweep, float(sweep.ladder[rung])) :].sum())
+    scale = errors / at_rung if at_rung > 0 else 0.0
+    inside, partners = tallies.subjects_in(group), group.cells if other is None else other.cells
+    extra: dict[str, FloatArray | float] = {}
+    if not by_subject:
+        extra = {
+            "comparisons": float(sweep.nonmated[chosen].sum()),
+            "cross": float(sums.count_cross[rung, chosen].sum()) * scale,
+            "size_squares": float(sums.size_squares[chosen].sum()),
+        }
+    row_values = _rows(rows, inside, partners) * scale
+    row_pairs = _rows(made, inside, partners)
+    columns = column_pairs = None
+    if sums.column_rows is not None:
+        rows = sums.column_rows[rung] if by_subject else sums.column_counts[rung]
+        made = sums.column_pairs if by_subject else sums.column_comparisons
+        there = inside if other is None else tallies.subjects_in(other)
+        columns, column_pairs = _rows(rows, there, group.cells) * scale, _rows(made, there, group.cells)
+    elif other is not None:
+        there = tallies.subjects_in(other)
+        columns, column_pairs = _rows(rows, there, group.cells) * scale, _rows(made, there, group.cells)
+    return PairSums(
+        pairs=pairs,
+        errors=errors,
+        squares=squares * scale,
+        rows=row_values,
+        row_pairs=row_pairs,
+        columns=columns,
+        column_pairs=column_pairs,
+        **extra,
+    )
+
+
+def _rows(values: np.ndarray, subjects: np.ndarray, cells: IntArray) -> FloatArray:  # type: ignore[type-arg]
+    """(n,) row sums of the chosen subjects over partners in the chosen cells; float64."""
+    found: FloatArray = values[subjects][:, cells].sum(axis=1, dtype=np.float64)
+    return found
+
+
+def _by_subject(wrong: np.ndarray, made: np.ndarray, subject: IntArray) -> tuple[FloatArray, FloatArray]:  # type: ignore[type-arg]
+    """Per subject with a probe: share of probes in error, and the weight 1."""
+    errors = np.bincount(subject[made], weights=wrong[made].astype(np.float64))
+    trials = np.bincount(subject[made]).astype(np.float64)
+    there = trials > 0
+    return errors[there] / trials[there], np.ones(int(there.sum()))
+
+
+def _cell_pairs(sweep: Sweep, group: Group, other: Group | None) -> IntArray:
+    """Numbers of the cell pairs that lie within a group, or between two."""
+    first, second = sweep.cell_pairs[:, 0], sweep.cell_pairs[:, 1]
+    partner = group if other is None else other
+    chosen = np.isin(first, group.cells) & np.isin(second, partner.cells)
+    if sweep.symmetric and other is not None:
+        chosen |= np.isin(second, group.cells) & np.isin(first, partner.cells)
+    return np.flatnonzero(chosen)
+
+
+def _pairs(sweep: Sweep, group: Group, other: Group | None) -> int:
+    return int(sweep.pairs[_cell_pairs(sweep, group, other)].sum())
+
+
+def _bin(sweep: Sweep, threshold: float) -> int:
+    """Number of the first bin at or above a threshold; exact when the threshold is a grid value."""
+    return int(np.searchsorted(sweep.grid, threshold, side="left"))
+
+
+def _rung(sweep: Sweep, threshold: float) -> tuple[int, bool]:
+    """Number of the rung at or next below a threshold (the lowest, where none is), and whether it is exact."""
+    at = max(int(np.searchsorted(sweep.ladder, threshold, side="right")) - 1, 0)
+    return at, bool(sweep.ladder[at] == threshold)
+
+
+def _rescaled(missed: FloatArray, made: FloatArray, value: float) -> FloatArray:
+    """Per-subject errors of the rung below, moved so that their mean is ``value`` (errors grow with the threshold)."""
+    now = missed.sum() / made.sum()
+    if now >= 1.0 or value <= now:
+        return missed * (value / now if now > 0 else 0.0)
+    return missed + (made - missed) * ((value - now) / (1.0 - now))
+
+
+def _from_above(counts: FloatArray) -> FloatArray:
+    return counts[::-1].cumsum()[::-1]
+
+
+def _names(group: Group, other: Group | None) -> str:
+    return str(group) if other is None else f"{group} with {other}"
