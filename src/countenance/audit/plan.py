@@ -1,0 +1,189 @@
+"""The plan of one pass: who is compared with whom, in which order, on which grid. Counts nothing.
+
+Templates are sorted by cell and subject and cut into panels; a tile is one left panel against one right panel.
+A panel lies in one cell and never cuts through a subject, so every subject pair is complete within one tile.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from countenance.audit import kernels
+from countenance.audit.tallies import Float32Array, FloatArray, IntArray
+from countenance.errors import InputError
+
+__all__ = ["Grid", "Plan", "Side", "make_grid", "make_ladder", "round_up"]
+
+PANEL = 1024
+BINS = 8192
+RUNGS = np.logspace(math.log10(0.5), -6, 30)
+MATED_RUNGS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9)
+MAX_THRESHOLDS = 64
+PILOT = (1024, 2048)
+
+
+def round_up(threshold: float) -> np.float32:
+    """The smallest float32 that is not below ``threshold``: a float32 score matches when it is at least this."""
+    near = np.float32(threshold)
+    return near if float(near) >= threshold else np.nextafter(near, np.float32(np.inf))
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a sweep, sorted by cell and subject.
+
+    ``vectors`` (t, d) sorted, ``norms`` (t,) their squared lengths, ``order`` (t,) each one's place in the input. A block
+    is a run of one subject: ``starts`` (s + 1,), ``subject`` (s,), ``cell`` (s,). ``panels`` hold (first block, end block,
+    cell).
+    """
+
+    vectors: Float32Array
+    norms: Float32Array
+    order: IntArray
+    starts: IntArray
+    subject: IntArray
+    cell: IntArray
+    panels: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def make(cls, vectors: Float32Array, subject: IntArray, cell_of: IntArray, panel: int = PANEL) -> "Side":
+        """Sort and cut. ``vectors`` are final (normalised for the cosine); ``cell_of`` (S,) is each subject's cell."""
+        order = np.lexsort((np.arange(len(subject)), subject, cell_of[subject])).astype(np.int64)
+        ordered = subject[order]
+        edges = np.flatnonzero(np.diff(ordered, prepend=-1)).astype(np.int64)
+        starts = np.append(edges, len(ordered)).astype(np.int64)
+        people = ordered[edges]
+        cell = cell_of[people]
+        vectors = vectors[order]
+        norms = np.einsum("ij,ij->i", vectors, vectors)
+        return cls(vectors, norms, order, starts, people, cell, _panels(starts, cell, panel))
+
+    @property
+    def sizes(self) -> IntArray:
+        """(s,) templates of each subject."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def widest(self) -> int:
+        """Templates in the largest panel."""
+        return max((int(self.starts[b] - self.starts[a]) for a, b, _ in self.panels), default=0)
+
+
+def _panels(starts: IntArray, cell: IntArray, panel: int) -> tuple[tuple[int, int, int], ...]:
+    found: list[tuple[int, int, int]] = []
+    first = 0
+    for block in range(1, len(cell) + 1):
+        full = block == len(cell) or cell[block] != cell[first] or starts[block + 1] - starts[first] > panel
+        if full:
+            found.append((first, block, int(cell[first])))
+            first = block
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Bins of width 1 / ``scale`` (a power of two, so a float32 score falls into its bin exactly), and thresholds.
+
+    ``base`` (b,) are the regular edges, ``edges`` (B,) those and the thresholds asked for. ``ladder`` (L,) is a part of
+    ``edges``. ``lut`` (b,) says for each regular bin how many rungs lie at or below it, or that a rung splits it.
+    """
+
+    scale: float
+    offset: int
+    base: FloatArray
+    edges: FloatArray
+    ladder: FloatArray
+
+    @cached_property
+    def steps(self) -> Float32Array:
+        """(L,) float32 such that ``score >= steps[l]`` just when ``float(score) >= ladder[l]``."""
+        return np.array([round_up(t) for t in self.ladder], dtype=np.float32)
+
+    @cached_property
+    def lut(self) -> NDArray[np.uint8]:
+        """(b,) rungs at or below each regular bin, or `kernels.SPLIT` where one lies inside."""
+        rungs = np.searchsorted(self.ladder, self.base, side="right").astype(np.uint8)
+        inside = np.searchsorted(self.base, self.ladder, side="right") - 1
+        split = inside[(inside >= 0) & (self.base[np.maximum(inside, 0)] != self.ladder)]
+        rungs[split] = kernels.SPLIT
+        return rungs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One sweep, ready to run. ``twin`` (left templates,) is the right side's position of the same template, or -1."""
+
+    left: Side
+    right: Side
+    symmetric: bool
+    euclidean: bool
+    grid: Grid
+    twin: IntArray
+    cells: int
+    pairs: IntArray
+    unit_bits: int
+
+    @cached_property
+    def tiles(self) -> tuple[tuple[int, int], ...]:
+        """(left panel, right panel) of every tile; in a symmetric sweep those on and above the diagonal."""
+        rights = range(len(self.right.panels))
+        if not self.symmetric:
+            return tuple((a, b) for a in range(len(self.left.panels)) for b in rights)
+        wide = [b - a > 1 for a, b, _ in self.left.panels]
+        return tuple((a, b) for a in rights for b in rights if a < b or (a == b and wide[a]))
+
+    def cell_pair(self, a: int, b: int) -> int:
+        """Number of the cell pair: (probe, reference), or unordered with the smaller first."""
+        if not self.symmetric:
+            return a * self.cells + b
+        a, b = min(a, b), max(a, b)
+        return a * self.cells - a * (a - 1) // 2 + b - a
+
+
+def make_grid(lowest: float, highest: float, pairs: int) -> tuple[float, int, FloatArray]:
+    """(scale, offset, edges) of the regular bins over [lowest, highest], fewer where there are many cell pairs."""
+    room = max(256, min(BINS, 2_000_000 // max(pairs, 1)))
+    span = max(highest - lowest, 2.0**-100)
+    scale = 2.0 ** math.floor(math.log2(room / span))
+    offset = math.floor(lowest * scale)
+    top = math.floor(highest * scale)
+    return scale, offset, np.arange(offset, top + 1, dtype=np.float64) / scale
+
+
+def make_ladder(
+    base: FloatArray, pilot: Float32Array, mated: Float32Array, thresholds: Sequence[float]
+) -> tuple[FloatArray, FloatArray]:
+    """(all edges, ladder): rungs where a sample of non-mated scores is exceeded with chance 0.5 to 1e-6, and as asked.
+
+    Rarer than the sample can show, rungs follow a straight line in the logarithm of the chance; it only places them.
+    """
+    wanted: list[float] = []
+    if pilot.size:
+        low = np.quantile(pilot, 1 - RUNGS[RUNGS * pilot.size >= 20]) if pilot.size >= 40 else np.quantile(pilot, [0.5])
+        wanted += low.tolist()
+        rare = RUNGS[len(low) :] if pilot.size >= 40 else RUNGS[1:]
+        if pilot.size >= 40:
+            chances = RUNGS[: len(low)]
+            slope = (low[-1] - low[-2]) / math.log(chances[-2] / chances[-1]) if len(low) > 1 else 0.0
+            wanted += (low[-1] + slope * np.log(chances[-1] / rare)).tolist()
+        else:
+            wanted += np.quantile(pilot, 1 - np.minimum(rare * 4, 1)).tolist()
+    if mated.size:
+        wanted += np.quantile(mated, MATED_RUNGS).tolist()
+    at = np.searchsorted(base, wanted, side="left")
+    rungs = base[np.unique(np.minimum(at, len(base) - 1))] if wanted else base[:1]
+    asked = _checked(thresholds)
+    return np.union1d(base, asked), np.union1d(rungs, asked)
+
+
+def _checked(thresholds: Sequence[float]) -> FloatArray:
+    asked = np.unique(np.array(list(thresholds), dtype=np.float64))
+    if not np.isfinite(asked).all():
+        raise InputError("--threshold: a threshold must be a finite number on the scale of the scores")
+    if asked.size > MAX_THRESHOLDS:
+        raise InputError(f"--threshold: {asked.size} thresholds; give at most {MAX_THRESHOLDS}")
+    return asked
