@@ -1,1 +1,27 @@
-"""Image to faces: detect, align, measure quality, embed; the models and their cards."""
+"""Photos in, faces and templates out: detect, align, measure quality, embed; models and their cards.
+
+Importing this package loads neither Pillow nor ONNX Runtime; they are loaded on first use. Where the
+``faces`` extra is not installed, first use raises `countenance.errors.UnavailableError`.
+"""
+
+from countenance.faces.cards import ModelCard, known_cards, read_card
+from countenance.faces.image import load_image
+from countenance.faces.models import Model, add_model, home, list_models
+from countenance.faces.pipeline import Face, PhotoResult, Pipeline, default_pipeline
+from countenance.faces.quality import Quality
+
+__all__ = [
+    "Face",
+    "Model",
+    "ModelCard",
+    "PhotoResult",
+    "Pipeline",
+    "Quality",
+    "add_model",
+    "default_pipeline",
+    "home",
+    "known_cards",
+    "list_models",
+    "load_image",
+    "read_card",
+]

@@ -1,0 +1,281 @@
+"""The pipeline: detector, alignment, embedder, mirroring and thresholds. It is what an audit measures."""
+
+import hashlib
+import json
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from countenance.errors import ImageError, ModelError
+from countenance.faces import align, detect, quality
+from countenance.faces.image import load_image
+from countenance.faces.models import Model, load_network, pick
+from countenance.faces.runtime import Network, cores
+
+__all__ = ["Face", "PhotoResult", "Pipeline", "default_pipeline"]
+
+#: Photos a worker takes at once; their faces go through the embedder together.
+CHUNK = 8
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face found in a photo; all places in pixels of the upright photo.
+
+    ``box`` is (x, y, width, height); ``landmarks`` are the left eye, the right eye, the tip of the nose, the
+    left and the right corner of the mouth, as the reader sees them.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    landmarks: tuple[tuple[float, float], ...]
+    quality: quality.Quality
+
+
+@dataclass(frozen=True)
+class PhotoResult:
+    """What became of one photo: a template of its largest face, or the reason why there is none."""
+
+    path: Path
+    embedding: NDArray[np.float32] | None
+    face: Face | None
+    error: ImageError | None
+    faces_found: int
+
+
+class Pipeline:
+    """Photos in, faces and templates out; models load on first use.
+
+    Safe to share between threads.
+
+    Args:
+        detector: which finds faces.
+        embedder: which turns a chip into a template.
+        mirror: whether each face is averaged with its mirror image; by default as the embedder's card says.
+        detection_threshold: lowest detector score of a face; by default as the detector's card says.
+        threads: cores to use; by default all that this process may.
+    """
+
+    def __init__(
+        self,
+        detector: Model,
+        embedder: Model,
+        *,
+        mirror: bool | None = None,
+        detection_threshold: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if detector.card.role != "detector" or embedder.card.role != "embedder":
+            raise ModelError("a pipeline needs a detector and an embedder, in this order")
+        self.detector, self.embedder = detector, embedder
+        self.mirror = embedder.card.mirror if mirror is None else mirror
+        self.detection_threshold = (
+            detector.card.detection_threshold if detection_threshold is None else detection_threshold
+        )
+        self.threads = threads or cores()
+        self._loading = threading.Lock()
+        self._networks: dict[tuple[str, int], Network] = {}
+
+    @property
+    def name(self) -> str:
+        """Short name, such as ``centerface+dlib-resnet-v1+mirror``."""
+        return f"{self.detector.card.name}+{self.embedder.card.name}" + ("+mirror" if self.mirror else "")
+
+    @property
+    def metric(self) -> str:
+        """``cosine`` or ``euclidean``; of the latter the score is minus the distance."""
+        return self.embedder.card.metric
+
+    @property
+    def documented_threshold(self) -> float | None:
+        """The score above which the embedder's makers speak of one person, if they name one."""
+        return self.embedder.card.threshold
+
+    @property
+    def documented_threshold_meaning(self) -> str:
+        """What the makers say of it."""
+        return self.embedder.card.threshold_meaning
+
+    @property
+    def dim(self) -> int:
+        """Length of a template."""
+        return int(self.embedder.card.dim or 0)
+
+    @cached_property
+    def parameters(self) -> dict[str, object]:
+        """All that changes a score: what the digest is made of."""
+        card, found = self.embedder.card, self.detector.card
+        return {
+            "detector": found.sha256,
+            "detector_files": dict(sorted(found.files.items())),
+            "detector_reading": [found.decoder, found.channels, found.scale, found.mean, found.std],
+            "detector_sides": [detect.MIN_SIDE, detect.MAX_SIDE, *detect.SECOND_LOOKS],
+            "detection_threshold": self.detection_threshold,
+            "overlap": detect.OVERLAP,
+            "embedder": card.sha256,
+            "embedder_files": dict(sorted(card.files.items())),
+            "embedder_reading": [card.input_size, card.channels, card.scale, card.mean, card.std, card.metric],
+            "template": card.template,
+            "warp": align.WARP_VERSION,
+            "mirror": self.mirror,
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 over `parameters`: two pipelines of one digest give the same scores."""
+        return hashlib.sha256(json.dumps(self.parameters, sort_keys=True).encode()).hexdigest()
+
+    def _network(self, model: Model, threads: int) -> Network:
+        """The loaded network; loaded once."""
+        key = (model.card.role, threads)
+        with self._loading:
+            if key not in self._networks:
+                self._networks[key] = load_network(model, threads)
+            return self._networks[key]
+
+    def detect(self, photo: NDArray[np.uint8]) -> list[Face]:
+        """Find the faces of an upright RGB photo, largest first.
+
+        Args:
+            photo: (height, width, 3) uint8, as `load_image` gives it.
+        """
+        return [face for face, _ in self._faces(photo, self.threads)]
+
+    def _faces(
+        self, photo: NDArray[np.uint8], threads: int, *, largest: bool = False
+    ) -> list[tuple[Face, NDArray[np.uint8]]]:
+        """Faces and their chips, largest first; with ``largest``, the first only has been cut and measured."""
+        network = self._network(self.detector, threads)
+        found = detect.detect(photo, network, self.detector.card, self.detection_threshold)
+        found.sort(key=lambda d: -d.box[2] * d.box[3])
+        faces = []
+        for one in found[: 1 if largest else None]:
+            points = np.array(one.landmarks)
+            cut = self.chip(photo, points)
+            faces.append((Face(one.box, one.score, one.landmarks, quality.measure(cut, points, one.score)), cut))
+        return faces
+
+    def chip(self, photo: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Cut one face out as the embedder wants to see it; (height, width, 3) uint8 RGB."""
+        card = self.embedder.card
+        side = card.input_size[0] if card.input_size else 0
+        return align.chip(photo, landmarks, np.array(card.template), side)
+
+    def embed_faces(self, chips: NDArray[np.uint8], *, threads: int | None = None) -> NDArray[np.float32]:
+        """Turn chips into templates.
+
+        Args:
+            chips: (n, height, width, 3) uint8 RGB, aligned.
+            threads: cores for this call; by default all of the pipeline's.
+
+        Returns:
+            (n, dim) float32. Where the metric is the cosine, each has length one. A mirrored pipeline gives
+            the mean of the face and its mirror image.
+        """
+        if len(chips) == 0:
+            return np.zeros((0, self.dim), np.float32)
+        network = self._network(self.embedder, threads or self.threads)
+        batch = self._prepare(chips)
+        found = network(batch)[0]
+        if self.mirror:
+            found = (found + network(np.ascontiguousarray(batch[..., ::-1]))[0]) / 2
+        if self.metric == "cosine":
+            return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12), np.float32)
+        return np.asarray(found, np.float32)
+
+    def _prepare(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Pixels to what the embedder's card asks for; (n, 3, height, width)."""
+        card = self.embedder.card
+        gain = (card.scale / np.array(card.std)).astype(np.float32)
+        shift = (np.array(card.mean) / np.array(card.std)).astype(np.float32)
+        pixels = chips[..., ::-1] if card.channels == "bgr" else chips
+        batch = np.empty((len(chips), 3, *chips.shape[1:3]), np.float32)
+        for channel in range(3):
+            np.multiply(pixels[..., channel], gain[channel], out=batch[:, channel], casting="unsafe")
+            batch[:, channel] -= shift[channel]
+        return batch
+
+    def score(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Compare templates; a similarity, larger means more alike.
+
+        Args:
+            a: (..., dim).
+            b: (..., dim), of a shape that broadcasts with ``a``.
+
+        Returns:
+            (...): minus the Euclidean distance, or the cosine.
+        """
+        x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        if self.metric == "euclidean":
+            return np.asarray(-np.linalg.norm(x - y, axis=-1))
+        norms = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
+        return np.asarray((x * y).sum(axis=-1) / np.maximum(norms, 1e-12))
+
+    def embed_photos(self, paths: Iterable[Path]) -> Iterator[PhotoResult]:
+        """Embed the largest face of each photo: streaming, in order, on all cores.
+
+        A photo that cannot be used does not stop the others: its result carries the error.
+
+        Args:
+            paths: photos, any number of them.
+
+        Yields:
+            One result for each path, in the order of the paths.
+        """
+        source = iter(paths)
+        with ThreadPoolExecutor(self.threads) as pool:
+            waiting: deque[Future[list[PhotoResult]]] = deque()
+            try:
+                while True:
+                    while len(waiting) < 2 * self.threads and (chunk := list(islice(source, CHUNK))):
+                        waiting.append(pool.submit(self._embed_chunk, chunk))
+                    if not waiting:
+                        return
+                    yield from waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _embed_chunk(self, paths: list[Path]) -> list[PhotoResult]:
+        """One worker's share."""
+        looked: list[tuple[Face, NDArray[np.uint8], int] | ImageError] = []
+        for path in paths:
+            try:
+                photo = load_image(path)
+                faces = self._faces(photo, 1)
+                looked.append((*faces[0], len(faces)) if faces else _no_face(path))
+            except ImageError as error:
+                looked.append(error)
+        chips = [one[1] for one in looked if not isinstance(one, ImageError)]
+        templates = iter(self.embed_faces(np.stack(chips), threads=1) if chips else ())
+        results = []
+        for path, one in zip(paths, looked, strict=True):
+            if isinstance(one, ImageError):
+                results.append(PhotoResult(path, None, None, one, 0))
+            else:
+                results.append(PhotoResult(path, next(templates), one[0], None, one[2]))
+        return results
+
+
+def _no_face(path: Path) -> ImageError:
+    from countenance.errors import NoFaceError
+
+    return NoFaceError(f"{path}: no face found: use a photo in which the face is larger or clearer")
+
+
+def default_pipeline(embedder: str | None = None, detector: str | None = None) -> Pipeline:
+    """The best models at hand, or those named; nothing is loaded yet.
+
+    Raises:
+        ModelError: no model has that name.
+        UnavailableError: the model is not at hand.
+    """
+    return Pipeline(pick("detector", detector), pick("embedder", embedder))

@@ -1,0 +1,83 @@
+"""What can be measured of one face, without judging whose it is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Quality", "measure"]
+
+#: Five points of a mean head, in millimetres: x to the reader's right, y down, z away from the camera. x and y
+#: follow the ArcFace template at 64 mm between the eyes; the depths are those of a mean adult face.
+_HEAD = np.array([[-32, -27, 27], [32, -27, 27], [0, 9.4, 0], [-26, 47, 20], [26, 47, 20]], np.float64)
+_CENTRED = _HEAD - _HEAD.mean(axis=0)
+_SOLVER = np.linalg.pinv(_CENTRED)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Measures of one face. None of them is a verdict.
+
+    Attributes:
+        eye_distance: between the eyes, in pixels of the photo.
+        sharpness: mean absolute Laplacian of the chip's luma (0..255), in grey levels per pixel; a face that
+            is smaller than the chip is enlarged, so low resolution lowers it too.
+        brightness: mean luma of the chip, 0 (black) to 1 (white).
+        contrast: standard deviation of that luma, 0 to 0.5.
+        yaw: degrees, positive when the face turns to the reader's right.
+        pitch: degrees, positive when the face looks down.
+        roll: degrees, positive when the head leans clockwise, as the reader sees it.
+        score: the detector's, 0 to 1.
+    """
+
+    eye_distance: float
+    sharpness: float
+    brightness: float
+    contrast: float
+    yaw: float
+    pitch: float
+    roll: float
+    score: float
+
+
+def _pose(landmarks: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Fit a mean head by scaled orthography (DeMenthon and Davis 1995, POS); (yaw, pitch, roll) in degrees."""
+    rows = (_SOLVER @ (landmarks - landmarks.mean(axis=0))).T
+    lengths = np.linalg.norm(rows, axis=1)
+    if not (lengths > 0).all():
+        return 0.0, 0.0, 0.0
+    i, j = rows / lengths[:, None]
+    # The nearest orthonormal pair treats both rows alike.
+    u, _, vt = np.linalg.svd(np.stack([i, j]), full_matrices=False)
+    i, j = u @ vt
+    k = np.cross(i, j)
+    yaw = np.arctan2(-i[2], np.hypot(i[0], j[0]))
+    pitch = np.arctan2(-j[2], k[2])
+    roll = np.arctan2(j[0], i[0])
+    return float(np.degrees(yaw)), float(np.degrees(pitch)), float(np.degrees(roll))
+
+
+def measure(chip: NDArray[np.uint8], landmarks: NDArray[np.floating], score: float) -> Quality:
+    """Measure one face.
+
+    Args:
+        chip: (side, side, 3) uint8 RGB, aligned.
+        landmarks: (5, 2), pixels of the photo.
+        score: the detector's.
+
+    Returns:
+        The measures, rounded to four decimals.
+    """
+    luma = chip.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    middle = luma[1:-1, 1:-1]
+    laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * middle
+    points = np.asarray(landmarks, np.float64)
+    values = (
+        float(np.hypot(*(points[1] - points[0]))),
+        float(np.abs(laplacian).mean()),
+        float(luma.mean()) / 255,
+        float(luma.std()) / 255,
+        *_pose(points),
+        score,
+    )
+    return Quality(*(round(v, 4) for v in values))
