@@ -1,0 +1,414 @@
+"""A test bench: populations whose error rates are known, to test whatever claims to estimate them.
+
+The model of a non-mated score between photo k of subject i and photo l of subject j is
+
+    score = a_i + a_j + e_ij + f_ijkl
+
+``a`` is what a person brings to every comparison; its standard deviation over that of the noise ``e + f`` is the *wolf
+ratio* (0: nobody is special; 1: strong wolves and lambs, Doddington et al. 1998). ``e`` is how alike two people are,
+whatever the photo; ``f`` is the photos' part. ``e + f`` has variance 1, and `PAIR_SHARE` of it belongs to the pair, so
+that with one photo each this is ``a_i + a_j + e``. Where only the tail is wanted only the tail is drawn: pairs that
+cannot match are passed over by a bound on their chance, so no table of all pairs exists.
+
+``docs/estimators/simulation.md`` says what this model leaves out.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
+
+from countenance.audit.intervals import ClusterSums, PairSums
+from countenance.errors import InputError
+
+__all__ = [
+    "PAIR_SHARE",
+    "GroupModel",
+    "SimulatedScores",
+    "SimulatedTemplates",
+    "Wolves",
+    "simulate_mated_sums",
+    "simulate_pair_sums",
+    "simulate_scores",
+    "simulate_search",
+    "simulate_templates",
+]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+PAIR_SHARE = 0.5
+"""Share of the noise variance that two people have in all their photos; the rest is new in each comparison."""
+
+FEW = 0.02
+"""Share of the people who are wolves in ``Wolves(kind="few")``."""
+
+
+@dataclass(frozen=True)
+class Wolves:
+    """How people differ: ``ratio`` is sd(a) / sd(e + f).
+
+    ``kind="normal"``: ``a`` is Gaussian. ``kind="few"``: 2 % of the people have one and the same large ``a``, all
+    others none, which no estimator can see coming from the people it has not met.
+    """
+
+    ratio: float
+    kind: str = "normal"
+
+    def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """(n,) values of ``a``, with mean 0 and standard deviation ``ratio``."""
+        standard = rng.standard_normal(n)
+        if self.kind == "few":
+            standard = ((rng.random(n) < FEW).astype(np.float64) - FEW) / math.sqrt(FEW * (1.0 - FEW))
+        drawn: FloatArray = self.ratio * standard
+        return drawn
+
+    def fmr(self, threshold: float) -> float:
+        """The true FMR at a threshold: the chance that two random people reach it."""
+        if self.kind == "few":
+            step = self.ratio / math.sqrt(FEW * (1.0 - FEW))
+            chance = np.array([(1.0 - FEW) ** 2, 2.0 * FEW * (1.0 - FEW), FEW**2])
+            return float(chance @ special.ndtr(-(threshold - step * (np.arange(3) - 2.0 * FEW))))
+        return float(special.ndtr(-threshold / math.sqrt(1.0 + 2.0 * self.ratio**2)))
+
+    def threshold(self, fmr: float) -> float:
+        """The threshold at which the true FMR is ``fmr``."""
+        if self.kind == "few":
+            return float(optimize.brentq(lambda t: self.fmr(t) - fmr, -50.0, 100.0, xtol=1e-12))
+        return float(stats.norm.isf(fmr)) * math.sqrt(1.0 + 2.0 * self.ratio**2)
+
+
+def simulate_pair_sums(
+    fmrs: Sequence[float],
+    wolves: Wolves,
+    subjects: int,
+    photos: int = 1,
+    *,
+    others: int | None = None,
+    seed: int = 0,
+) -> list[PairSums]:
+    """Draw one population and return its sums at each threshold, given as true FMRs in falling order.
+
+    Within one group of ``subjects``, or between that and a second one of ``others``. Every subject has ``photos``
+    photos, so a pair has ``photos**2`` comparisons. Time grows with the pairs of people, memory with people only.
+    Raises InputError for FMRs that do not fall.
+    """
+    if not fmrs or any(b >= a for a, b in itertools.pairwise(fmrs)):
+        raise InputError("true FMRs must be given in falling order")
+    rng = np.random.default_rng(seed)
+    rows_a = wolves.draw(subjects, rng)
+    within = others is None
+    columns_a = rows_a if others is None else wolves.draw(others, rng)
+    thresholds = np.array([wolves.threshold(p) for p in fmrs])
+    rows = np.zeros((len(fmrs), subjects))
+    columns = rows if within else np.zeros((len(fmrs), columns_a.size))
+    squares = np.zeros(len(fmrs))
+    inner = int(rng.integers(2**31))
+    pair_sd, photo_sd = _noise(photos)
+    bound = _chance_bound(photos, pair_sd, photo_sd)
+    _draw_pairs(rows_a, columns_a, within, thresholds, photos, pair_sd, photo_sd, bound, inner, rows, columns, squares)
+    if others is None:
+        pairs = subjects * (subjects - 1) // 2
+        made = np.full(subjects, subjects - 1.0)
+        return [PairSums(pairs, float(x.sum()) / 2.0, float(q), x, made) for x, q in zip(rows, squares, strict=True)]
+    made, there = np.full(subjects, float(others)), np.full(others, float(subjects))
+    return [
+        PairSums(subjects * others, float(x.sum()), float(q), x, made, y, there)
+        for x, y, q in zip(rows, columns, squares, strict=True)
+    ]
+
+
+def simulate_mated_sums(fnmr: float, spread: float, subjects: int, photos: int = 2, *, seed: int = 0) -> ClusterSums:
+    """Draw the mated comparisons of a group: each subject's share of misses, every subject counting once.
+
+    A mated score is ``c + d_i + f``, people differing by ``d`` with standard deviation ``spread`` (sheep and goats),
+    and ``f`` standard normal for each of the ``photos * (photos - 1) / 2`` comparisons.
+    """
+    rng = np.random.default_rng(seed)
+    level = float(stats.norm.ppf(fnmr)) * math.hypot(1.0, spread)
+    chance = special.ndtr(level - spread * rng.standard_normal(subjects))
+    made = photos * (photos - 1) // 2
+    return ClusterSums(rng.binomial(made, chance) / made, np.ones(subjects))
+
+
+def simulate_search(
+    fpir: float, wolves: Wolves, probes: int, references: int, photos: int = 1, *, seed: int = 0
+) -> tuple[ClusterSums, float]:
+    """Search ``photos`` photos of each of ``probes`` people in a gallery of ``references`` other people.
+
+    The threshold is the one at which comparisons that are independent of each other would give ``fpir``. Returns each
+    probe subject's share of searches that found somebody, and the true FPIR of the very gallery that was drawn: the
+    mean over all possible probe subjects.
+    """
+    rng = np.random.default_rng(seed)
+    gallery = wolves.draw(references, rng)
+    threshold = wolves.threshold(-math.expm1(math.log1p(-fpir) / references))
+    people = wolves.draw(probes, rng)
+    hits = np.zeros(probes)
+    _draw_searches(people, gallery, threshold, photos, *_noise(photos), int(rng.integers(2**31)), hits)
+    return ClusterSums(hits / photos, np.ones(probes)), _true_fpir(wolves, gallery, threshold)
+
+
+def _true_fpir(wolves: Wolves, gallery: FloatArray, threshold: float) -> float:
+    """Mean over probe subjects of one minus the chance that no reference is reached."""
+    if wolves.kind == "few":
+        step = wolves.ratio / math.sqrt(FEW * (1.0 - FEW))
+        nodes, weights = np.array([-FEW * step, (1.0 - FEW) * step]), np.array([1.0 - FEW, FEW])
+    else:
+        nodes, weights = special.roots_hermitenorm(60)
+        nodes, weights = nodes * wolves.ratio, weights / weights.sum()
+    missed = special.log_ndtr(threshold - nodes[:, None] - gallery[None, :]).sum(axis=1)
+    return float(weights @ -np.expm1(missed))
+
+
+@dataclass(frozen=True)
+class GroupModel:
+    """One group of a simulated population.
+
+    ``shift`` is added to every non-mated score within the group (half of each between groups): two groups with
+    different shifts have different FMRs. ``separation`` is where mated scores lie, ``goats`` how people differ in it.
+    """
+
+    subjects: int
+    photos: int = 2
+    shift: float = 0.0
+    separation: float = 5.0
+    goats: float = 0.5
+
+
+@dataclass(frozen=True)
+class SimulatedScores:
+    """All comparisons of a small population, with the truth.
+
+    ``probe``, ``reference`` (c,): photo numbers, each unordered pair of photos once; ``probe_subject``,
+    ``reference_subject`` (c,): subject numbers; ``score`` (c,): larger is more alike; ``subject_group`` (S,): group of
+    each subject. ``photo_subject`` (photos,): subject of each photo.
+    """
+
+    probe: IntArray
+    reference: IntArray
+    probe_subject: IntArray
+    reference_subject: IntArray
+    score: FloatArray
+    photo_subject: IntArray
+    subject_group: tuple[str, ...]
+    groups: Mapping[str, GroupModel]
+    wolves: Wolves
+
+    @property
+    def mated(self) -> NDArray[np.bool_]:
+        """(c,) whether a comparison is between photos of one person."""
+        same: NDArray[np.bool_] = self.probe_subject == self.reference_subject
+        return same
+
+    def fmr(self, threshold: float, group: str, other: str | None = None) -> float:
+        """The true FMR within a group, or between two, at a threshold."""
+        partner = group if other is None else other
+        shift = (self.groups[group].shift + self.groups[partner].shift) / 2.0
+        return self.wolves.fmr(threshold - shift)
+
+    def fnmr(self, threshold: float, group: str) -> float:
+        """The true FNMR of a group at a threshold."""
+        model = self.groups[group]
+        return float(special.ndtr((threshold - model.separation) / math.hypot(1.0, model.goats)))
+
+
+def simulate_scores(groups: Mapping[str, GroupModel], wolves: Wolves, *, seed: int = 0) -> SimulatedScores:
+    """All comparisons between the photos of a small population; memory grows with the square of the photos."""
+    rng = np.random.default_rng(seed)
+    names = list(groups)
+    subject_group = tuple(name for name in names for _ in range(groups[name].subjects))
+    photo_subject = np.repeat(np.arange(len(subject_group)), [groups[name].photos for name in subject_group]).astype(
+        np.int64
+    )
+    n = len(subject_group)
+    a = wolves.draw(n, rng)
+    shift = np.array([groups[name].shift for name in subject_group]) / 2.0
+    alike = rng.standard_normal((n, n))
+    alike = np.triu(alike, 1) + np.triu(alike, 1).T
+    goats = np.array([groups[name].separation for name in subject_group])
+    goats = goats + np.array([groups[name].goats for name in subject_group]) * rng.standard_normal(n)
+    probe, reference = (index.astype(np.int64) for index in np.triu_indices(photo_subject.size, 1))
+    i, j = photo_subject[probe], photo_subject[reference]
+    fresh = rng.standard_normal(probe.size)
+    strangers = a[i] + a[j] + shift[i] + shift[j]
+    strangers += math.sqrt(PAIR_SHARE) * alike[i, j] + math.sqrt(1.0 - PAIR_SHARE) * fresh
+    score = np.where(i == j, goats[i] + fresh, strangers)
+    return SimulatedScores(probe, reference, i, j, score, photo_subject, subject_group, dict(groups), wolves)
+
+
+@dataclass(frozen=True)
+class SimulatedTemplates:
+    """Unit vectors: ``templates`` (photos, d) float32, and ``subject`` (photos,), the subject of each."""
+
+    templates: NDArray[np.float32]
+    subject: IntArray
+
+    def fmr(self, threshold: float) -> float:
+        """The true FMR at a cosine: strangers' directions are independent and uniform on the sphere."""
+        d = self.templates.shape[1]
+        tail = 0.5 * float(special.betainc((d - 1) / 2.0, 0.5, 1.0 - threshold**2))
+        return tail if threshold >= 0 else 1.0 - tail
+
+
+def simulate_templates(
+    subjects: int, photos: int = 2, dimension: int = 64, likeness: float = 0.7, *, seed: int = 0
+) -> SimulatedTemplates:
+    """Photos as unit vectors, for tests of the pass itself: no wolves, and an FMR that is known exactly.
+
+    ``likeness`` is the cosine between a photo and the direction of its subject, so mated cosines lie near its square.
+    """
+    rng = np.random.default_rng(seed)
+    centre = rng.standard_normal((subjects, dimension))
+    centre /= np.linalg.norm(centre, axis=1, keepdims=True)
+    subject = np.repeat(np.arange(subjects), photos).astype(np.int64)
+    noise = rng.standard_normal((subject.size, dimension))
+    noise -= (noise * centre[subject]).sum(axis=1, keepdims=True) * centre[subject]
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    templates = likeness * centre[subject] + math.sqrt(1.0 - likeness**2) * noise
+    return SimulatedTemplates(templates.astype(np.float32), subject)
+
+
+@numba.njit(cache=True)
+def _upper(x: float) -> float:
+    """Chance that a standard normal is at least x."""
+    return 0.5 * math.erfc(x * 0.7071067811865476)
+
+
+@numba.njit(cache=True)
+def _quantile(u: float) -> float:
+    """Standard normal quantile, relative error below 2e-9 (Acklam 2003)."""
+    if u < 0.02425:
+        q = math.sqrt(-2.0 * math.log(u))
+        top = (
+            (((-7.784894002430293e-03 * q - 0.3223964580411365) * q - 2.400758277161838) * q) - 2.549732539343734
+        ) * q
+        low = (((7.784695709041462e-03 * q + 0.3224671290700398) * q + 2.445134137142996) * q + 3.754408661907416) * q
+        return ((top + 4.374664141464968) * q + 2.938163982698783) / (low + 1.0)
+    if u > 1.0 - 0.02425:
+        return -_quantile(1.0 - u)
+    q = u - 0.5
+    r = q * q
+    top = (((-39.69683028665376 * r + 220.9460984245205) * r - 275.9285104469687) * r + 138.3577518672690) * r
+    low = (((-54.47609879822406 * r + 161.5858368580409) * r - 155.6989798598866) * r + 66.80131188771972) * r
+    return ((top - 30.66479806614716) * r + 2.506628277459239) * q / ((low - 13.28068155288572) * r + 1.0)
+
+
+@numba.njit(cache=True)
+def _matches(trials: int, chance: float, u: float) -> int:
+    """A binomial draw by inversion from zero, at the uniform number ``u``; quick when hardly anything happens."""
+    if chance >= 1.0:
+        return trials
+    if trials * chance > 30.0:
+        return np.random.binomial(trials, chance)  # noqa: NPY002
+    term = math.exp(trials * math.log1p(-chance))
+    left = u - term
+    odds = chance / (1.0 - chance)
+    found = 0
+    while left > 0.0 and found < trials:
+        term *= odds * (trials - found) / (found + 1)
+        left -= term
+        found += 1
+    return found
+
+
+_LOWEST, _STEP, _BINS, _PARTS = -16.0, 0.0625, 384, 256
+
+
+def _noise(photos: int) -> tuple[float, float]:
+    """Standard deviations of ``e`` and ``f``; with one photo there is nothing to tell them apart."""
+    return (1.0, 0.0) if photos == 1 else (math.sqrt(PAIR_SHARE), math.sqrt(1.0 - PAIR_SHARE))
+
+
+@functools.cache
+def _chance_bound(photos: int, pair_sd: float, photo_sd: float) -> FloatArray:
+    """(_BINS, _PARTS) upper bounds on the chance that a pair has any match.
+
+    By bin of ``a_i + a_j - threshold`` and part of the distribution of ``e``. Most pairs are passed over on this alone.
+    """
+    over = _LOWEST + _STEP * np.arange(1, _BINS + 1)
+    alike = special.ndtri(np.arange(1, _PARTS + 1) / _PARTS)
+    highest = over[:, None] + pair_sd * alike[None, :]
+    if photo_sd == 0.0:
+        bound: FloatArray = (highest >= 0.0).astype(np.float64)
+    else:
+        bound = np.minimum(1.0, photos**2 * special.ndtr(highest / photo_sd))
+    bound[-1] = 1.0
+    return bound
+
+
+@numba.njit(cache=True)
+def _draw_pairs(
+    rows_a: FloatArray,
+    columns_a: FloatArray,
+    within: bool,
+    thresholds: FloatArray,
+    photos: int,
+    pair_sd: float,
+    photo_sd: float,
+    bound: FloatArray,
+    seed: int,
+    rows: FloatArray,
+    columns: FloatArray,
+    squares: FloatArray,
+) -> None:
+    """Add each pair's share of matching comparisons at each threshold to its two subjects; rising thresholds."""
+    np.random.seed(seed)  # noqa: NPY002
+    made = photos * photos
+    for i in range(rows_a.size):
+        for j in range(i if within else columns_a.size):
+            above = rows_a[i] + columns_a[j] - thresholds[0]
+            at = min(max(int((above - _LOWEST) / _STEP), 0), _BINS - 1)
+            alike = np.random.random()  # noqa: NPY002
+            u = np.random.random()  # noqa: NPY002
+            if u < 1.0 - bound[at, int(alike * _PARTS)]:
+                continue
+            above += pair_sd * _quantile(max(alike, 1e-300))
+            found, before = made, 1.0
+            for level in range(thresholds.size):
+                high = above + thresholds[0] - thresholds[level]
+                chance = (1.0 if high >= 0.0 else 0.0) if photos == 1 else _upper(-high / photo_sd)
+                found = _matches(found, chance / before, u)
+                if found == 0:
+                    break
+                before, u = chance, np.random.random()  # noqa: NPY002
+                share = found / made
+                rows[level, i] += share
+                columns[level, j] += share
+                squares[level] += share * share
+
+
+@numba.njit(cache=True)
+def _draw_searches(
+    people: FloatArray,
+    gallery: FloatArray,
+    threshold: float,
+    photos: int,
+    pair_sd: float,
+    photo_sd: float,
+    seed: int,
+    hits: FloatArray,
+) -> None:
+    """Count, for each probe subject, the photos that reach at least one reference."""
+    np.random.seed(seed)  # noqa: NPY002
+    hit = np.zeros(photos)
+    for i in range(people.size):
+        hit[:] = 0.0
+        for j in range(gallery.size):
+            over = people[i] + gallery[j] - threshold + pair_sd * np.random.normal()  # noqa: NPY002
+            if over < -6.0 * photo_sd:
+                continue
+            if photos == 1:
+                hit[0] = 1.0
+                break
+            chance = _upper(-over / photo_sd)
+            for k in range(photos):
+                if np.random.random() < chance:  # noqa: NPY002
+                    hit[k] = 1.0
+        hits[i] = hit.sum()
