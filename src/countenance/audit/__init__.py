@@ -1,1 +1,23 @@
 """Numbers only: tallies, rates, intervals, groups, the result. Knows no image, no vendor's file, no network."""
+
+from countenance.audit.intervals import Interval
+from countenance.audit.result import AuditResult, Estimate
+from countenance.audit.run import Options, audit
+from countenance.audit.sweep import tally
+from countenance.audit.tallies import Failures, Group, Sweep, System, Tallies
+from countenance.audit.templates import TemplateSet
+
+__all__ = [
+    "AuditResult",
+    "Estimate",
+    "Failures",
+    "Group",
+    "Interval",
+    "Options",
+    "Sweep",
+    "System",
+    "Tallies",
+    "TemplateSet",
+    "audit",
+    "tally",
+]

@@ -6,7 +6,11 @@ A rate is weighted by subject unless told otherwise: each pair of people (FMR), 
 subject (FPIR, FNIR) counts once, however many photos there are of them. One man has 530 of LFW's photos.
 """
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from countenance.audit.intervals import (
     ClusterSums,
@@ -17,7 +21,7 @@ from countenance.audit.intervals import (
     zero_error_bounds,
 )
 from countenance.audit.result import Estimate
-from countenance.audit.tallies import FloatArray, Group, IntArray, Sweep, Tallies
+from countenance.audit.tallies import Candidates, DependenceSums, FloatArray, Group, IntArray, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
 
 __all__ = [
@@ -25,11 +29,14 @@ __all__ = [
     "false_negative_identification",
     "false_nonmatch",
     "false_positive_identification",
+    "nonmated_probes",
     "pair_sums",
     "rates_along",
     "snap",
     "threshold_for",
 ]
+
+Array = NDArray[Any]
 
 NO_SUBJECTS = "it is not known who was compared, and comparisons that share a person are not independent"
 
@@ -103,8 +110,7 @@ def false_match(
         value = errors / trials
     bound = None
     if errors == 0:
-        people = int((sums.row_pairs > 0).sum())
-        bound = min(1.0, zero_error_bounds(sums.pairs, people)[1])
+        bound = min(1.0, zero_error_bounds(sums.pairs, sums.subjects)[1])
     return Estimate(value, pair_rate_interval(sums), errors=errors, trials=trials, disjoint_bound=bound)
 
 
@@ -143,16 +149,18 @@ def false_positive_identification(
     """FPIR of a group's probes: the share that found at least one other person at or above the threshold.
 
     Returns the estimate (each probe subject counts once), the number of falsely matched probes and the number of
-    probes. The gallery is the one searched, taken as it is; the interval is over probe subjects. A probe whose
-    subject is in the gallery counts too: its own references are set aside, never counted as false.
+    probes. A probe whose subject has a reference in the gallery is a mated search and has no say here: it is never
+    counted as falsely matched. Where one set is searched in itself, the reference of each subject is the non-mated
+    probe (it never meets itself), and further photos are mated. The gallery is taken as it is; the interval is over
+    probe subjects.
     """
     found = sweep.candidates
     if found is None or sweep.left is None:
         return Estimate(None, reason="no search was made"), 0, 0
     subject = sweep.left.subject
-    probes = tallies.subjects_in(group)[subject] & (found.searched > 0)
+    probes = tallies.subjects_in(group)[subject] & nonmated_probes(found)
     if not probes.any():
-        return Estimate(None, reason=f"no probe of {group} met another person in the gallery", trials=0), 0, 0
+        return Estimate(None, reason=f"every probe of {group} has its own person in the gallery", trials=0), 0, 0
     hit = (found.scores[:, 0].astype(np.float64) >= threshold) & probes
     errors, trials = _by_subject(hit, probes, subject)
     value = float(errors.sum() / trials.sum())
@@ -160,6 +168,12 @@ def false_positive_identification(
         value, search_rate_interval(ClusterSums(errors, trials)), errors=int(hit.sum()), trials=int(probes.sum())
     )
     return estimate, int(hit.sum()), int(probes.sum())
+
+
+def nonmated_probes(found: Candidates) -> NDArray[np.bool_]:
+    """(Q,) which probes searched a gallery that holds other people only."""
+    chosen: NDArray[np.bool_] = (found.searched > 0) & (found.mated_rank == 0)
+    return chosen
 
 
 def false_negative_identification(
@@ -209,56 +223,69 @@ def pair_sums(
         raise NotEnoughDataError(f"no comparison of different people in {_names(group, other)}")
     rung, _ = _rung(sweep, threshold)
     by_subject = weighting == "subject"
-    rows = sums.rows[rung] if by_subject else sums.row_counts[rung]
-    made = sums.row_pairs if by_subject else sums.row_comparisons
-    squares = float((sums.squares if by_subject else sums.count_squares)[rung, chosen].sum())
     weights = sweep.nonmated_weight if by_subject else sweep.nonmated
-    errors = float(weights[chosen, _bin(sweep, threshold) :].sum())
+    here = float(weights[chosen, _bin(sweep, threshold) :].sum())
     at_rung = float(weights[chosen, _bin(sweep, float(sweep.ladder[rung])) :].sum())
-    scale = errors / at_rung if at_rung > 0 else 0.0
-    inside, partners = tallies.subjects_in(group), group.cells if other is None else other.cells
-    extra: dict[str, FloatArray | float] = {}
-    if not by_subject:
-        extra = {
-            "comparisons": float(sweep.nonmated[chosen].sum()),
-            "cross": float(sums.count_cross[rung, chosen].sum()) * scale,
-            "size_squares": float(sums.size_squares[chosen].sum()),
-        }
-    row_values = _rows(rows, inside, partners) * scale
-    row_pairs = _rows(made, inside, partners)
-    columns = column_pairs = None
-    if sums.column_rows is not None:
-        rows = sums.column_rows[rung] if by_subject else sums.column_counts[rung]
-        made = sums.column_pairs if by_subject else sums.column_comparisons
-        there = inside if other is None else tallies.subjects_in(other)
-        columns, column_pairs = _rows(rows, there, group.cells) * scale, _rows(made, there, group.cells)
-    elif other is not None:
-        there = tallies.subjects_in(other)
-        columns, column_pairs = _rows(rows, there, group.cells) * scale, _rows(made, there, group.cells)
-    return PairSums(
+    rows, row_pairs, columns, column_pairs = _partners(tallies, sweep, sums, group, other, rung, by_subject)
+    found = PairSums(
         pairs=pairs,
-        errors=errors,
-        squares=squares * scale,
-        rows=row_values,
+        errors=at_rung,
+        squares=float((sums.squares if by_subject else sums.count_squares)[rung, chosen].sum()),
+        rows=rows,
         row_pairs=row_pairs,
         columns=columns,
         column_pairs=column_pairs,
-        **extra,
+        keep=here / at_rung if at_rung > 0 else 1.0,
+    )
+    if by_subject:
+        return found
+    return replace(
+        found,
+        comparisons=float(sweep.nonmated[chosen].sum()),
+        cross=float(sums.count_cross[rung, chosen].sum()),
+        size_squares=float(sums.size_squares[chosen].sum()),
     )
 
 
-def _rows(values: np.ndarray, subjects: np.ndarray, cells: IntArray) -> FloatArray:  # type: ignore[type-arg]
+def _partners(
+    tallies: Tallies,
+    sweep: Sweep,
+    sums: DependenceSums,
+    group: Group,
+    other: Group | None,
+    rung: int,
+    by_subject: bool,
+) -> tuple[FloatArray, FloatArray, FloatArray | None, FloatArray | None]:
+    """Row sums of the group's subjects over their partners; of a search or of two groups, the partners' too."""
+    rows, made = (sums.rows, sums.row_pairs) if by_subject else (sums.row_counts, sums.row_comparisons)
+    partners = group if other is None else other
+    here, there = tallies.subjects_in(group), tallies.subjects_in(partners)
+    first = _rows(rows[rung], here, partners.cells), _rows(made, here, partners.cells)
+    if sweep.symmetric:
+        if other is None:
+            return (*first, None, None)
+        return (*first, _rows(rows[rung], there, group.cells), _rows(made, there, group.cells))
+    back, back_made = (
+        (sums.column_rows, sums.column_pairs) if by_subject else (sums.column_counts, sums.column_comparisons)
+    )
+    if back is None or back_made is None:
+        raise NotEnoughDataError(NO_SUBJECTS)
+    return (*first, _rows(back[rung], there, group.cells), _rows(back_made, there, group.cells))
+
+
+def _rows(values: Array, subjects: NDArray[np.bool_], cells: IntArray) -> FloatArray:
     """(n,) row sums of the chosen subjects over partners in the chosen cells; float64."""
     found: FloatArray = values[subjects][:, cells].sum(axis=1, dtype=np.float64)
     return found
 
 
-def _by_subject(wrong: np.ndarray, made: np.ndarray, subject: IntArray) -> tuple[FloatArray, FloatArray]:  # type: ignore[type-arg]
+def _by_subject(wrong: NDArray[np.bool_], made: NDArray[np.bool_], subject: IntArray) -> tuple[FloatArray, FloatArray]:
     """Per subject with a probe: share of probes in error, and the weight 1."""
     errors = np.bincount(subject[made], weights=wrong[made].astype(np.float64))
     trials = np.bincount(subject[made]).astype(np.float64)
     there = trials > 0
-    return errors[there] / trials[there], np.ones(int(there.sum()))
+    share: FloatArray = errors[there] / trials[there]
+    return share, np.ones(share.size)
 
 
 def _cell_pairs(sweep: Sweep, group: Group, other: Group | None) -> IntArray:
@@ -290,12 +317,15 @@ def _rescaled(missed: FloatArray, made: FloatArray, value: float) -> FloatArray:
     """Per-subject errors of the rung below, moved so that their mean is ``value`` (errors grow with the threshold)."""
     now = missed.sum() / made.sum()
     if now >= 1.0 or value <= now:
-        return missed * (value / now if now > 0 else 0.0)
-    return missed + (made - missed) * ((value - now) / (1.0 - now))
+        scaled: FloatArray = missed * (value / now if now > 0 else 0.0)
+        return scaled
+    moved: FloatArray = missed + (made - missed) * ((value - now) / (1.0 - now))
+    return moved
 
 
-def _from_above(counts: FloatArray) -> FloatArray:
-    return counts[::-1].cumsum()[::-1]
+def _from_above(counts: Array) -> FloatArray:
+    found: FloatArray = counts[::-1].cumsum()[::-1].astype(np.float64)
+    return found
 
 
 def _names(group: Group, other: Group | None) -> str:

@@ -12,6 +12,7 @@ from countenance.audit.rates import (
     false_negative_identification,
     false_nonmatch,
     false_positive_identification,
+    nonmated_probes,
     rates_along,
     snap,
     threshold_for,
@@ -31,7 +32,7 @@ from countenance.audit.result import (
     Untested,
     Verification,
 )
-from countenance.audit.tallies import FloatArray, Group, Sweep, Tallies
+from countenance.audit.tallies import Float32Array, FloatArray, Group, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
 
 __all__ = ["SMALLEST_GROUP", "TARGETS", "Options", "audit", "groupings"]
@@ -224,8 +225,9 @@ def _search(tallies: Tallies, sweep: Sweep, points: list[Operating], groups: lis
     found = sweep.candidates
     if found is None or sweep.left is None:
         return None
+    strangers = nonmated_probes(found)
     chosen = {p.threshold: (p.origin, p.target_fmr) for p in reversed(points) if p.threshold is not None}
-    for threshold in _nice_sweep(found.scores[:, 0]):
+    for threshold in _nice_sweep(found.scores[strangers, 0]):
         chosen.setdefault(threshold, ("sweep", None))
     listed = []
     for threshold, (origin, target) in sorted(chosen.items()):
@@ -234,20 +236,15 @@ def _search(tallies: Tallies, sweep: Sweep, points: list[Operating], groups: lis
         listed.append(SearchPoint(threshold, whole, tuple(p for p in parts if p.probes), origin, target))
     lowest = min((p.threshold for p in points if p.threshold is not None), default=-np.inf)
     return Search(
-        probes=int((found.searched > 0).sum()),
-        references=_references(sweep),
+        probes=int(strangers.sum()),
+        references=int(found.searched[strangers].max(initial=0)),
         points=tuple(listed),
         pairs=tuple(_matched(tallies, sweep, lowest)),
         rank=rank,
     )
 
 
-def _references(sweep: Sweep) -> int:
-    right = sweep.right or sweep.left
-    return int(right.subject.size) if right is not None else 0
-
-
-def _nice_sweep(best: FloatArray) -> list[float]:
+def _nice_sweep(best: Float32Array) -> list[float]:
     """Round thresholds over the range in which probes stop being falsely matched."""
     finite = best[np.isfinite(best)].astype(np.float64)
     if finite.size == 0:
@@ -277,11 +274,11 @@ def _matched(tallies: Tallies, sweep: Sweep, threshold: float) -> Iterable[Match
     found, left, right = sweep.candidates, sweep.left, sweep.right or sweep.left
     if found is None or left is None or right is None:
         return
-    best = found.scores[:, 0]
+    best = np.where(nonmated_probes(found), found.scores[:, 0], -np.inf)
     order = np.lexsort((np.arange(best.size), -best))
     for probe in order[:LISTED_PAIRS]:
         reference = int(found.references[probe, 0])
-        if reference < 0 or float(best[probe]) < threshold:
+        if not np.isfinite(best[probe]) or float(best[probe]) < threshold:
             break
         who, whom = int(left.subject[probe]), int(right.subject[reference])
         yield MatchedPair(

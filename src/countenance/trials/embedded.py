@@ -1,0 +1,22 @@
+"""The measurements that come with the package: members of Congress searched among the people of LFW.
+
+Tallies only, under random numbers; no template, no name, no photo. ``scripts/make_embedded.py`` makes them.
+"""
+
+from importlib.resources import files
+from pathlib import Path
+
+from countenance.audit import Tallies, load_tallies
+from countenance.errors import InputError
+
+__all__ = ["EMBEDDED", "embedded_tallies"]
+
+EMBEDDED = {"dlib": "congress-lfw.dlib.tallies", "mobilefacenet": "congress-lfw.mobilefacenet.tallies"}
+
+
+def embedded_tallies(name: str | None = None) -> Tallies:
+    """The embedded tallies of a pipeline, by default the default engine's. Raises InputError for an unknown name."""
+    file = EMBEDDED.get(name or "dlib")
+    if file is None:
+        raise InputError(f"--pipeline: no embedded measurements of {name!r}; there are {', '.join(EMBEDDED)}")
+    return load_tallies(Path(str(files("countenance.trials") / "data" / file)))
