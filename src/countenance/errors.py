@@ -8,7 +8,15 @@
     │   ├── ScoreTableError         a table of scores is wrong
     │   ├── TalliesError            a file of tallies is wrong
     │   ├── ModelError              a model file or its card is wrong, unknown or damaged
-    │   └── NotEnoughDataError      the data cannot carry the number asked for; it never becomes a number
+    │   ├── NotEnoughDataError      the data cannot carry the number asked for; it never becomes a number
+    │   ├── PolicyError             a policy file, or a signed change of one, is wrong
+    │   ├── CertificateError        a certificate is damaged, altered, or not signed by whom it says
+    │   ├── LedgerError             an entry, a head, a proof, an export or a signing key does not hold
+    │   └── GalleryError            a gallery cannot do what was asked
+    │       ├── NotFoundError       it holds no such collection, face or user
+    │       ├── ConflictError       what is there already stands against it
+    │       └── TokenReusedError    a request token came again with another request
+    ├── PermitError                 a search came without a permit that holds
     └── UnavailableError            something needed is not at hand (an extra, the network); exit status 2
 
 Every message names the file or field and the mend, in one line. Anything that is not a
@@ -16,15 +24,23 @@ Every message names the file or field and the mend, in one line. Anything that i
 """
 
 __all__ = [
+    "CertificateError",
+    "ConflictError",
     "CountenanceError",
+    "GalleryError",
     "ImageError",
     "InputError",
+    "LedgerError",
     "ManifestError",
     "ModelError",
     "NoFaceError",
     "NotEnoughDataError",
+    "NotFoundError",
+    "PermitError",
+    "PolicyError",
     "ScoreTableError",
     "TalliesError",
+    "TokenReusedError",
     "UnavailableError",
 ]
 
@@ -63,6 +79,38 @@ class ModelError(InputError):
 
 class NotEnoughDataError(InputError):
     """The data cannot carry the number asked for."""
+
+
+class PolicyError(InputError):
+    """A policy file, or a signed change of one, is wrong."""
+
+
+class CertificateError(InputError):
+    """A certificate is damaged, altered, or not signed by whom it says."""
+
+
+class LedgerError(InputError):
+    """An entry, a head, a proof, an export or a signing key of a ledger does not hold."""
+
+
+class GalleryError(InputError):
+    """A gallery cannot do what was asked."""
+
+
+class NotFoundError(GalleryError):
+    """The gallery holds no such collection, face or user."""
+
+
+class ConflictError(GalleryError):
+    """What the gallery holds already stands against what was asked."""
+
+
+class TokenReusedError(GalleryError):
+    """A request token came again, but with another request."""
+
+
+class PermitError(CountenanceError):
+    """A search came without a permit that holds for it."""
 
 
 class UnavailableError(CountenanceError):
