@@ -36,9 +36,9 @@ def round_up(threshold: float) -> np.float32:
 class Side:
     """One side of a sweep, sorted by cell and subject.
 
-    ``vectors`` (t, d) sorted, ``norms`` (t,) their squared lengths, ``order`` (t,) each one's place in the input. A block
-    is a run of one subject: ``starts`` (s + 1,), ``subject`` (s,), ``cell`` (s,). ``panels`` hold (first block, end block,
-    cell).
+    ``vectors`` (t, d) sorted, ``norms`` (t,) their squared lengths, ``order`` (t,) each one's place in the input. A
+    block is a run of one subject: ``starts`` (s + 1,), ``subject`` (s,), ``cell`` (s,). ``panels`` hold (first block,
+    end block, cell).
     """
 
     vectors: Float32Array

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,7 @@ class _People:
         """The finished sweeps with who took part."""
         inputs = {k: v for s in reversed(self.sets) for k, v in s.inputs.items()} | {"seed": seed}
         return Tallies(
-            system=self.sets[0].system,
+            system=replace(self.sets[0].system, metric=self.sets[0].system.metric or self.sets[0].metric),
             columns=self.columns,
             cells=self.cells,
             cell=self.cell,
