@@ -3,6 +3,7 @@
 from countenance.trials.embedding import Embedded, Pipeline, embed_manifest, system_of
 from countenance.trials.manifest import Manifest, duplicate_photos, read_manifest
 from countenance.trials.names import SuspectedSame, same_name, suspected_same_people
+from countenance.trials.scores import read_scores
 from countenance.trials.templates import (
     TemplateRows,
     Unusable,
@@ -24,6 +25,7 @@ __all__ = [
     "load_rows",
     "photo_paths",
     "read_manifest",
+    "read_scores",
     "read_templates",
     "same_name",
     "suspected_same_people",

@@ -123,13 +123,18 @@ def embed_manifest(
 
 def system_of(pipeline: Pipeline) -> System:
     """The pipeline as the audit names it."""
+    models = {}
+    for part in ("detector", "embedder"):
+        card = getattr(getattr(pipeline, part, None), "card", None)
+        if card is not None:
+            models[str(card.name)] = str(card.sha256)
     return System(
         name=pipeline.name,
         pipeline=pipeline.digest,
         metric=pipeline.metric,
         documented_threshold=pipeline.documented_threshold,
-        documented_meaning=getattr(pipeline, "documented_meaning", None),
-        models=dict(getattr(pipeline, "models", {})),
+        documented_meaning=getattr(pipeline, "documented_threshold_meaning", None),
+        models=models,
     )
 
 

@@ -164,8 +164,11 @@ def load_rows(path: str | os.PathLike[str], *, metric: str | None = None) -> Tem
 
 
 def photo_paths(path: str | os.PathLike[str]) -> dict[str, Path]:
-    """Where the photos behind a file of templates lie: the path as given, to its place on this machine."""
+    """Where the photos behind a file of templates lie: the path as given, to its place on this machine;
+    empty where the file names no photo."""
     source = Path(path)
+    if "path" not in pq.read_schema(source).names:
+        return {}
     table = pq.read_table(source, columns=["path"])
     root = source.parent / _about(source, table.schema.metadata or {}).get("root", ".")
     return {given: Path(os.path.normpath(root / given)) for given in table.column("path").to_pylist()}
