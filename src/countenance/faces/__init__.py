@@ -5,12 +5,13 @@ Importing this package loads neither Pillow nor ONNX Runtime; they are loaded on
 """
 
 from countenance.faces.cards import ModelCard, known_cards, read_card
-from countenance.faces.image import load_image
+from countenance.faces.image import load_image, thumbnail
 from countenance.faces.models import Model, add_model, home, list_models
-from countenance.faces.pipeline import Face, PhotoResult, Pipeline, default_pipeline
+from countenance.faces.pipeline import Comparison, Face, PhotoResult, Pipeline, default_pipeline
 from countenance.faces.quality import Quality
 
 __all__ = [
+    "Comparison",
     "Face",
     "Model",
     "ModelCard",
@@ -24,4 +25,5 @@ __all__ = [
     "list_models",
     "load_image",
     "read_card",
+    "thumbnail",
 ]

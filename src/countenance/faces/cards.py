@@ -86,7 +86,21 @@ def _template(where: str, value: object, size: tuple[int, int]) -> tuple[tuple[f
 
 
 _TEXTS = frozenset(
-    "name role licence source sha256 title url channels metric threshold_meaning decoder reported notes".split()
+    [
+        "name",
+        "role",
+        "licence",
+        "source",
+        "sha256",
+        "title",
+        "url",
+        "channels",
+        "metric",
+        "threshold_meaning",
+        "decoder",
+        "reported",
+        "notes",
+    ]
 )
 _ALLOWED = {*_TEXTS, "files", "bytes", "input_size", "scale", "mean", "std", "dim", "template", "mirror"}
 _ALLOWED |= {"threshold", "detection_threshold", "rank"}

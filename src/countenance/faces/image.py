@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from countenance.errors import ImageError
 from countenance.faces._lazy import need
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "load_image"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "load_image", "thumbnail"]
 
 #: Largest file read, in bytes.
 MAX_BYTES = 100 * 2**20
@@ -124,3 +124,15 @@ def _open(pillow: Any, data: bytes, name: str) -> Any:
             f"{name}: not an image that can be read (JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, JPEG 2000, AVIF)"
             ": save it as JPEG or PNG"
         ) from error
+
+
+def thumbnail(source: Source, side: int = 112) -> bytes | None:
+    """A small JPEG of a photo, upright, its longer side ``side`` pixels, without metadata; None where it cannot be read."""
+    try:
+        photo = need("PIL.Image").fromarray(load_image(source))
+    except ImageError:
+        return None
+    photo.thumbnail((side, side))
+    small = io.BytesIO()
+    photo.save(small, "JPEG", quality=80)
+    return small.getvalue()

@@ -40,6 +40,21 @@ class Model:
         """Whether it can be used now."""
         return self.path is not None
 
+    def to_json(self) -> dict[str, Any]:
+        """What a reader wants to know before using it: name, role, licence, source, sha256, and whether it is here."""
+        card = self.card
+        return {
+            "name": card.name,
+            "role": card.role,
+            "licence": card.licence,
+            "source": card.source,
+            "sha256": card.sha256,
+            "metric": card.metric,
+            "documented_threshold": card.threshold,
+            "at_hand": self.at_hand,
+            "path": str(self.path) if self.path else None,
+        }
+
 
 def home() -> Path:
     """The folder of models and converted files.

@@ -6,10 +6,11 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,23 @@ class Face:
     score: float
     landmarks: tuple[tuple[float, float], ...]
     quality: quality.Quality
+
+    def to_json(self) -> dict[str, Any]:
+        """``box`` [x, y, width, height], ``score``, ``landmarks`` and ``quality``, in pixels of the upright photo."""
+        return {
+            "box": list(self.box),
+            "score": self.score,
+            "landmarks": [list(point) for point in self.landmarks],
+            "quality": asdict(self.quality),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A score and no verdict: of the largest face of each of two photos, and their boxes."""
+
+    score: float
+    boxes: tuple[tuple[float, float, float, float], tuple[float, float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -184,7 +202,7 @@ class Pipeline:
             return np.zeros((0, self.dim), np.float32)
         network = self._network(self.embedder, threads or self.threads)
         batch = self._prepare(chips)
-        found = network(batch)[0]
+        found: NDArray[Any] = network(batch)[0]
         if self.mirror:
             found = (found + network(np.ascontiguousarray(batch[..., ::-1]))[0]) / 2
         if self.metric == "cosine":
@@ -218,6 +236,21 @@ class Pipeline:
             return np.asarray(-np.linalg.norm(x - y, axis=-1))
         norms = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
         return np.asarray((x * y).sum(axis=-1) / np.maximum(norms, 1e-12))
+
+    def compare(self, first: Path, second: Path) -> Comparison:
+        """Compare the largest face of each of two photos.
+
+        Raises:
+            ImageError: a photo cannot be used.
+            NoFaceError: no face was found in one of them.
+        """
+        a, b = self.embed_photos([first, second])
+        for result in (a, b):
+            if result.error is not None:
+                raise result.error
+        if a.face is None or b.face is None or a.embedding is None or b.embedding is None:
+            raise _no_face(first if a.face is None else second)
+        return Comparison(float(self.score(a.embedding, b.embedding)), (a.face.box, b.face.box))
 
     def embed_photos(self, paths: Iterable[Path]) -> Iterator[PhotoResult]:
         """Embed the largest face of each photo: streaming, in order, on all cores.
