@@ -5,6 +5,7 @@ from countenance.audit.result import AuditResult, Estimate
 from countenance.audit.run import Options, audit
 from countenance.audit.sweep import tally
 from countenance.audit.tallies import Failures, Group, Sweep, System, Tallies
+from countenance.audit.tallyfile import load_tallies, save_tallies
 from countenance.audit.templates import TemplateSet
 
 __all__ = [
@@ -19,5 +20,7 @@ __all__ = [
     "Tallies",
     "TemplateSet",
     "audit",
+    "load_tallies",
+    "save_tallies",
     "tally",
 ]

@@ -52,11 +52,13 @@ def tally(
     template. Subjects are the same person when their names are the same, in whichever set; a comparison with them is
     mated and never a false match.
 
-    Scores are float32; a match at threshold T is ``float64(score) >= T``. ``thresholds`` become exact rungs of the
-    ladder. ``progress`` is told (comparisons done, comparisons in all). Same input, seed and machine: same tallies.
+    Scores are float32; a match at threshold T is ``float64(score) >= T``. ``thresholds`` and the system's documented one
+    become exact rungs of the ladder. ``progress`` is told (comparisons done, comparisons in all). Same input, seed and machine: same tallies.
 
     Raises NotEnoughDataError when nobody can be compared, InputError when the sets do not fit together.
     """
+    if templates.system.documented_threshold is not None:
+        thresholds = [*thresholds, templates.system.documented_threshold]
     people = _People([s for s in (templates, probes, gallery) if s is not None])
     plans: dict[str, Plan] = {}
     sides: dict[str, tuple[Sides, Sides]] = {}
@@ -152,19 +154,15 @@ class _People:
         return Sides(self._at(given)[chosen], tuple(given.paths[k] for k in chosen))
 
     def _failures(self) -> Failures | None:
+        """Of each person the most that any set counts: sets may hold the same photos, which must not count twice."""
         if all(s.failures is None for s in self.sets):
             return None
         photos, failed = (np.zeros(len(self.names), np.int64) for _ in range(2))
-        seen: list[TemplateSet] = []
         for numbers, given in zip(self.number, self.sets, strict=True):
-            if any(given is s for s in seen):
-                continue
-            seen.append(given)
-            if given.failures is None:
-                photos[numbers] += np.bincount(given.subject, minlength=len(numbers))
-            else:
-                photos[numbers] += given.failures.photos
-                failed[numbers] += given.failures.failed
+            made = np.bincount(given.subject, minlength=len(numbers))
+            tried = given.failures or Failures(made, np.zeros_like(made))
+            photos[numbers] = np.maximum(photos[numbers], tried.photos)
+            failed[numbers] = np.maximum(failed[numbers], tried.failed)
         return Failures(photos, failed)
 
     def tallies(self, verification: Sweep | None, search: Sweep | None, seed: int) -> Tallies:
