@@ -295,14 +295,16 @@ class Differential:
     under_no_difference: tuple[float, float] | None
     reason: str | None = None
     p_value: float | None = None
+    at_least: float | None = None
 
     def to_json(self) -> Json:
-        """As in the contract."""
+        """As in the contract. ``at_least`` bounds a ratio that has no value because a group had no error."""
         found: Json = {
             "value": self.value,
             "interval": self.interval.to_json() if self.interval else None,
             "under_no_difference": list(self.under_no_difference) if self.under_no_difference else None,
             "p_value": self.p_value,
+            "at_least": self.at_least,
         }
         return found | ({"reason": self.reason} if self.reason else {})
 
@@ -320,9 +322,11 @@ class Differentials:
     verdict: str
     alpha: float = 0.5
     left_out: tuple[str, ...] = ()
+    fnmr_max_min: Differential | None = None
+    contrasts: tuple[Json, ...] = ()
 
     def to_json(self) -> Json:
-        """As in the contract."""
+        """As in the contract; ``contrasts`` compares the FMR of each group with that of all others."""
         return {
             "by": list(self.by),
             "threshold": self.threshold,
@@ -333,6 +337,8 @@ class Differentials:
             "fdr": self.fdr.to_json(),
             "verdict": self.verdict,
             "left_out": list(self.left_out),
+            "fnmr_max_min": self.fnmr_max_min.to_json() if self.fnmr_max_min else None,
+            "contrasts": list(self.contrasts),
         }
 
 
@@ -347,10 +353,18 @@ class GallerySize:
     extrapolated: bool
     group: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def ratio(self) -> float | None:
+        """Measured over predicted FPIR; None beyond the measured gallery, and where nothing was predicted."""
+        if self.extrapolated or not self.predicted or self.fpir.value is None:
+            return None
+        return self.fpir.value / self.predicted
+
     def to_json(self) -> Json:
-        """As in the contract."""
+        """As in the contract, with the ratio of measured to predicted."""
         found: Json = {"references": self.references, "threshold": self.threshold, "group": dict(self.group)}
-        return found | self.fpir.to_json("fpir") | {"fpir_predicted": self.predicted, "extrapolated": self.extrapolated}
+        found |= self.fpir.to_json("fpir") | {"fpir_predicted": self.predicted, "extrapolated": self.extrapolated}
+        return found | {"measured_to_predicted": self.ratio}
 
 
 @dataclass(frozen=True)
