@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from countenance.audit.inequality import Spread, contrasts, fdr, garbe, measured, max_geomean, max_min
+from countenance.audit.inequality import Spread, contrasts, fdr, garbe, max_geomean, max_min, measured
 from countenance.audit.rates import false_match, false_nonmatch
 from countenance.audit.result import Differential, Differentials, Estimate, Json
 from countenance.audit.tallies import Group, Sweep, Tallies
@@ -21,8 +21,6 @@ SMALLEST_GROUP = 10
 RULE_OF_3 = -math.log(0.025)
 NO_FMR = "no group had a false match at this threshold, so there is nothing to compare"
 NO_FNMR = "a group has no two photos of one person, so its FNMR is not known"
-    "without knowing who was compared there is no interval; chance alone may give more than independent comparisons do"
-)
 
 
 def differentials(
