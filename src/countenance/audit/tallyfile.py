@@ -54,6 +54,7 @@ PARTS: Mapping[str, type[Any]] = {
     "candidates": Candidates,
 }
 FLOAT32 = {"rows", "column_rows", "score", "scores", "mated_score"}
+SCORES = {"score", "scores", "mated_score"}  # float64 where they come from a table of scores, as they were written
 FLOAT64 = {
     "grid",
     "ladder",
@@ -226,6 +227,8 @@ class _Reader:
             raise TalliesError(f"{name}: {len(data)} bytes do not make the shape {shape}")
         field = name.rsplit("/", 1)[-1]
         wanted = np.float32 if field in FLOAT32 else np.float64 if field in FLOAT64 else np.int64
+        if field in SCORES and dtype == np.float64:
+            wanted = np.float64
         if (dtype.kind == "f") != (wanted is not np.int64) or (
             dtype.kind == "f" and dtype.itemsize != wanted().itemsize
         ):

@@ -155,15 +155,17 @@ class Sums:
             size_squares=self._size_squares,
             **columns,
         )
+        tail, right_too = _apart(_listed(self._tail, numbers, -1), right)
+        low, right_too = _apart(_listed(self._low, numbers, 1), right_too)
         return Sweep(
             **self.counted(),
-            left=left,
-            right=right,
+            left=right_too if left is right else left,
+            right=right_too,
             dependence=dependence,
             mated_sums=MatedSums(self._matches, self._mated_made),
             tail_cut=self.tail_cut,
-            tail=_listed(self._tail, numbers, -1),
-            mated_low=_listed(self._low, numbers, 1),
+            tail=tail,
+            mated_low=low,
             candidates=candidates,
         )
 
@@ -281,6 +283,23 @@ def _cut_below(grid: FloatArray, counts: IntArray, most: int) -> float:
     """The largest grid value below which at most ``most`` comparisons lie."""
     below = np.append(0, counts.cumsum()[:-1])
     return float(grid[np.flatnonzero(below <= most)[-1]])
+
+
+def _apart(pairs: TailPairs, side: Sides) -> tuple[TailPairs, Sides]:
+    """The pairs, each once: where two samples were compared again, the right one gets another number in ``side``."""
+    key = (pairs.left << 32) | pairs.right
+    order = np.argsort(key, kind="stable")
+    again = order[1:][key[order][1:] == key[order][:-1]]
+    if not len(again):
+        return pairs, side
+    same = pairs.right[again]
+    right = pairs.right.copy()
+    right[again] = len(side.subject) + np.arange(len(again))
+    paths = None if side.paths is None else (*side.paths, *(side.paths[k] for k in same))
+    direction = -1 if pairs.score[0] > pairs.score[-1] else 1
+    order = np.lexsort((right, pairs.left, direction * pairs.score))
+    apart = TailPairs(pairs.score[order], pairs.left[order], right[order])
+    return apart, Sides(np.concatenate([side.subject, side.subject[same]]), paths)
 
 
 def _listed(parts: list[Records], numbers: Any, direction: int) -> TailPairs:
