@@ -1,0 +1,42 @@
+"""Groups and people as an audit names them: which groupings there are, who is who, which group is too small."""
+
+import numpy as np
+
+from countenance.audit.tallies import Group, Sides, Tallies
+
+__all__ = ["SMALLEST_GROUP", "groupings", "label_of", "name_of", "too_small"]
+
+SMALLEST_GROUP = 10
+
+
+def groupings(tallies: Tallies, by: tuple[str, ...] | None) -> list[tuple[str, ...]]:
+    """Which columns form groups: each by itself, and all of them crossed when there are several."""
+    columns = tallies.columns if by is None else by
+    single: list[tuple[str, ...]] = [(c,) for c in columns]
+    return [*single, tuple(columns)] if len(columns) > 1 else single
+
+
+def name_of(tallies: Tallies, subject: int) -> str:
+    """A subject's name, or a number where names were not kept."""
+    return tallies.names[subject] if tallies.names else f"person {subject + 1}"
+
+
+def label_of(tallies: Tallies, subject: int) -> dict[str, str | None]:
+    """A subject's group labels by column; None where there is none."""
+    return dict(zip(tallies.columns, tallies.cells[int(tallies.cell[subject])], strict=True))
+
+
+def too_small(tallies: Tallies, group: Group, side: Sides | None = None) -> str | None:
+    """Why a group's figures should not be read; None where they may be, or where people are not known.
+
+    With a ``side`` only the people on it count, such as the probes of a search.
+    """
+    sweep = tallies.verification or tallies.search
+    if sweep is None or not sweep.has_subjects or not group.label:
+        return None
+    member = tallies.subjects_in(group)
+    people = int(member.sum()) if side is None else int(np.unique(side.subject[member[side.subject]]).size)
+    if people >= SMALLEST_GROUP:
+        return None
+    who = "1 person" if people == 1 else f"{people} people"
+    return f"{who}: too few to speak of a group (at least {SMALLEST_GROUP})"
