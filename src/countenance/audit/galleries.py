@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from countenance.audit.intervals import ClusterSums, Interval, search_rate_interval, zero_error_bounds
-from countenance.audit.rates import false_match
+from countenance.audit.rates import false_match, nonmated_probes
 from countenance.audit.result import Estimate, GallerySize, Json
 from countenance.audit.tallies import FloatArray, Group, IntArray, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
@@ -86,9 +86,9 @@ def gallery_sizes(
     above, found = strangers_above(sweep, threshold), sweep.candidates
     if found is None or sweep.left is None or sweep.right is None:  # pragma: no cover - strangers_above has refused
         raise NotEnoughDataError("no search was made")
-    probes = tallies.subjects_in(group)[sweep.left.subject] & (found.searched > 0)
+    probes = tallies.subjects_in(group)[sweep.left.subject] & nonmated_probes(found)
     if not probes.any():
-        raise NotEnoughDataError(f"no probe of {group} met another person in the gallery")
+        raise NotEnoughDataError(f"every probe of {group} has its own person in the gallery")
     searched, hits, subject = found.searched[probes], above[probes], sweep.left.subject[probes]
     largest = int(searched.max())
     fmr, share, whole = _against_gallery(tallies, sweep, group, threshold)
