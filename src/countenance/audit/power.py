@@ -52,7 +52,7 @@ def design_effect(fmr: float, people: int, wolf_ratio: float = WOLF_RATIO) -> fl
     match = ndtr((math.sqrt(correlation) * z + float(ndtri(fmr))) / math.sqrt(1.0 - correlation))
     both = float((np.exp(-z * z / 2) * match * match).sum()) * (z[1] - z[0]) / math.sqrt(2 * math.pi)
     shared = max(both - fmr**2, 0.0)
-    return 1.0 + 2.0 * (people - 2) * shared / (fmr * (1.0 - fmr))
+    return float(1.0 + 2.0 * (people - 2) * shared / (fmr * (1.0 - fmr)))
 
 
 @dataclass(frozen=True)
