@@ -1,5 +1,7 @@
 """Brings any system to the audit: readers of manifests, templates, score tables; embedded measurements."""
 
+from countenance.trials.bring import Asked, Brought, bring, kind_of
+from countenance.trials.embedded import EMBEDDED, embedded_tallies
 from countenance.trials.embedding import Embedded, Pipeline, embed_manifest, system_of
 from countenance.trials.manifest import Manifest, duplicate_photos, read_manifest
 from countenance.trials.names import SuspectedSame, same_name, suspected_same_people
@@ -12,21 +14,30 @@ from countenance.trials.templates import (
     read_templates,
     write_templates,
 )
+from countenance.trials.verdicts import Verdict, read_verdicts
 
 __all__ = [
+    "EMBEDDED",
+    "Asked",
+    "Brought",
     "Embedded",
     "Manifest",
     "Pipeline",
     "SuspectedSame",
     "TemplateRows",
     "Unusable",
+    "Verdict",
+    "bring",
     "duplicate_photos",
     "embed_manifest",
+    "embedded_tallies",
+    "kind_of",
     "load_rows",
     "photo_paths",
     "read_manifest",
     "read_scores",
     "read_templates",
+    "read_verdicts",
     "same_name",
     "suspected_same_people",
     "system_of",
