@@ -1,8 +1,10 @@
 """Numbers only: tallies, rates, intervals, groups, the result. Knows no image, no vendor's file, no network."""
 
+from countenance.audit.adjudicate import Verdict, adjudicate
 from countenance.audit.intervals import Interval
 from countenance.audit.result import AuditResult, Estimate
 from countenance.audit.run import Options, audit
+from countenance.audit.suspects import suspects
 from countenance.audit.sweep import tally
 from countenance.audit.tallies import Failures, Group, Sweep, System, Tallies
 from countenance.audit.tallyfile import load_tallies, save_tallies
@@ -19,8 +21,11 @@ __all__ = [
     "System",
     "Tallies",
     "TemplateSet",
+    "Verdict",
+    "adjudicate",
     "audit",
     "load_tallies",
     "save_tallies",
+    "suspects",
     "tally",
 ]

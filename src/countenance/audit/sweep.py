@@ -52,8 +52,9 @@ def tally(
     template. Subjects are the same person when their names are the same, in whichever set; a comparison with them is
     mated and never a false match.
 
-    Scores are float32; a match at threshold T is ``float64(score) >= T``. ``thresholds`` and the system's documented one
-    become exact rungs of the ladder. ``progress`` is told (comparisons done, comparisons in all). Same input, seed and machine: same tallies.
+    Scores are float32; a match at threshold T is ``float64(score) >= T``. ``thresholds`` and the system's documented
+    one become exact rungs of the ladder. ``progress`` is told (comparisons done, comparisons in all). Same input, seed
+    and machine: same tallies.
 
     Raises NotEnoughDataError when nobody can be compared, InputError when the sets do not fit together.
     """

@@ -1,0 +1,120 @@
+"""Comparisons that look like errors in the labels, for a person to look at. Listed, never removed.
+
+*Non-mated, far too alike.* Under either rule a non-mated pair is listed:
+its score reaches the median of the mated scores (subject-weighted), so half of all pairs of one person are less alike;
+or fewer than `CHANCE` pairs as alike as this are expected by chance, by an exponential tail fitted to the pairs of rank
+`UNTOUCHED` to `FITTED` (maximum likelihood with the closest `UNTOUCHED` censored, because label errors sit among them;
+Lawless 2003, section 4.1).
+*Mated, far too different.* A mated pair is listed when it is less alike than the median pair of two people.
+
+A weak engine proposes little here and a strong one much; an engine cannot propose what it cannot see.
+"""
+
+import math
+
+import numpy as np
+
+from countenance.audit.result import Suspect
+from countenance.audit.tallies import Float32Array, FloatArray, Sweep, TailPairs, Tallies
+from countenance.errors import NotEnoughDataError
+
+__all__ = ["CHANCE", "MOST", "chance_of", "subject_label", "suspects"]
+
+CHANCE = 0.05
+UNTOUCHED = 50
+FITTED = 1000
+MOST = 500
+
+
+def suspects(tallies: Tallies, most: int = MOST) -> list[Suspect]:
+    """The suspected label errors of both sweeps: alike strangers, the most alike first, then unlike pairs of one
+    person.
+
+    At most ``most`` of each kind. A pair that both sweeps hold stands once. Tallies without subjects have none.
+    """
+    alike: dict[tuple[str, ...], Suspect] = {}
+    unlike: dict[tuple[str, ...], Suspect] = {}
+    for sweep in (tallies.verification, tallies.search):
+        if sweep is None or sweep.tail is None:
+            continue
+        for found, into in ((_alike(tallies, sweep, most), alike), (_unlike(tallies, sweep, most), unlike)):
+            for suspect in found:
+                ends = ((suspect.left, suspect.left_path or ""), (suspect.right, suspect.right_path or ""))
+                into.setdefault(tuple(part for end in sorted(ends) for part in end), suspect)
+    first = sorted(alike.values(), key=lambda s: -s.score)[:most]
+    return first + sorted(unlike.values(), key=lambda s: s.score)[:most]
+
+
+def chance_of(tail: Float32Array) -> FloatArray:
+    """(k,) how many pairs as alike as each of the tail's (falling) scores chance would give; 1 and more where it is no
+    wonder.
+
+    Raises NotEnoughDataError when the tail holds fewer than `FITTED` pairs, or all of the same score.
+    """
+    if tail.size < FITTED:
+        raise NotEnoughDataError(f"{tail.size} non-mated pairs are too few to say how alike chance makes them")
+    scores = tail[:FITTED].astype(np.float64)
+    base = scores[-1]
+    excess = float((scores[UNTOUCHED:] - base).sum()) + UNTOUCHED * float(scores[UNTOUCHED - 1] - base)
+    scale = excess / (FITTED - UNTOUCHED)
+    if scale <= 0:
+        raise NotEnoughDataError("the closest non-mated pairs all have one score; chance cannot be told from error")
+    return np.asarray(FITTED * np.exp(-(tail.astype(np.float64) - base) / scale))
+
+
+def subject_label(tallies: Tallies, number: int) -> str:
+    """A subject's name, or their number where names are not kept."""
+    return tallies.names[number] if tallies.names is not None else str(number)
+
+
+def _alike(tallies: Tallies, sweep: Sweep, most: int) -> list[Suspect]:
+    tail = sweep.tail
+    if tail is None or not tail.score.size:
+        return []
+    middle = _median(sweep.grid, sweep.mated_weight.sum(axis=0))
+    try:
+        chance = chance_of(tail.score)
+    except NotEnoughDataError:
+        chance = np.full(tail.score.size, math.inf)
+    found = []
+    for k in range(min(most, tail.score.size)):
+        score = float(tail.score[k])
+        if middle is not None and score >= middle:
+            why = "two different people as alike as the median pair of one person"
+        elif chance[k] < CHANCE:
+            why = f"by chance {chance[k]:.1g} pairs of strangers this alike would be expected"
+        else:
+            break
+        found.append(_suspect(tallies, sweep, tail, k, "nonmated_alike", why))
+    return found
+
+
+def _unlike(tallies: Tallies, sweep: Sweep, most: int) -> list[Suspect]:
+    low = sweep.mated_low
+    middle = _median(sweep.grid, sweep.nonmated_weight.sum(axis=0))
+    if low is None or middle is None:
+        return []
+    why = "one person less alike than the median pair of two people"
+    count = min(most, int(np.searchsorted(low.score, middle, side="left")))
+    return [_suspect(tallies, sweep, low, k, "mated_unlike", why) for k in range(count)]
+
+
+def _median(grid: FloatArray, weights: FloatArray) -> float | None:
+    """The lowest edge at which at most half of the weight is left; None without any."""
+    total = float(weights.sum())
+    if total <= 0:
+        return None
+    left = np.cumsum(weights[::-1])[::-1]
+    return float(grid[min(int(np.searchsorted(-left, -total / 2, side="left")), len(grid) - 1)])
+
+
+def _suspect(tallies: Tallies, sweep: Sweep, pairs: TailPairs, k: int, kind: str, why: str) -> Suspect:
+    ends: list[str] = []
+    paths: list[str | None] = []
+    for side, numbers in ((sweep.left, pairs.left), (sweep.right, pairs.right)):
+        if side is None:
+            raise NotEnoughDataError("these tallies list pairs, but not whose they are")
+        at = int(numbers[k])
+        ends.append(subject_label(tallies, int(side.subject[at])))
+        paths.append(side.paths[at] if side.paths is not None else None)
+    return Suspect(kind, float(pairs.score[k]), ends[0], ends[1], paths[0], paths[1], why)

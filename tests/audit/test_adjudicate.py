@@ -1,0 +1,100 @@
+"""Verdicts on suspected label errors, against counting from scratch without the comparisons in question."""
+
+from dataclasses import replace
+
+import brute
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_sweep import asked, template_sets
+
+from countenance.audit.adjudicate import Verdict, adjudicate
+from countenance.audit.sweep import tally
+from countenance.audit.tallies import TailPairs
+from countenance.audit.validate import validate
+from countenance.errors import InputError, TalliesError
+
+
+def drop(brute_rows, verdicts):
+    """(left, right) of every comparison that a verdict takes out; verdicts as {pair of paths or names: verdict}."""
+    wanted = {"same": brute_rows.nonmated, "different": brute_rows.mated}
+    gone = set()
+    for left, right, verdict, paths in verdicts:
+        for _, p, q, a, b in wanted[verdict]:
+            ends = (paths[0][p], paths[1][q]) if left.startswith("p") else (a, b)
+            if set(ends) == {left, right} or (left == right == ends[0] == ends[1]):
+                gone.add((p, q))
+    return gone
+
+
+@settings(max_examples=60, deadline=None)
+@given(template_sets(), asked, st.data())
+def test_verdicts_take_out_what_counting_without_them_would(templates, thresholds, data):
+    found = tally(templates, thresholds=thresholds)
+    photos, names = st.sampled_from(templates.paths), st.sampled_from(templates.subjects)
+    pairs = st.one_of(st.tuples(photos, photos), st.tuples(names, names))
+    given_ = data.draw(st.lists(st.tuples(pairs, st.sampled_from(["same", "different"])), min_size=1, max_size=5))
+    after = adjudicate(found, [Verdict(*pair, verdict) for pair, verdict in given_])
+    validate(after)
+    chosen = brute.first_photos(templates)
+    paths = (templates.paths, templates.paths), (templates.paths, tuple(templates.paths[k] for k in chosen))
+    wholes = brute.within(templates), brute.against(templates, templates, chosen)
+    for sweep, whole, of in zip((after.verification, after.search), wholes, paths, strict=True):
+        gone = drop(whole, [(*pair, verdict, of) for pair, verdict in given_])
+        brute.check(after, sweep, whole, gone)
+
+
+def test_below_the_tail_counts_stay_exact_and_a_pair_of_people_weighs_one():
+    random = np.random.default_rng(1)
+    templates = template_set(random.choice([-1, 1], (24, 16)), np.arange(24) // 3)
+    found = tally(templates, search=False)
+    tail, sweep = found.verification.tail, found.verification
+    cut = float(sweep.grid[np.searchsorted(sweep.grid, 0.5)])
+    keep = tail.score >= cut
+    short = TailPairs(tail.score[keep], tail.left[keep], tail.right[keep])
+    found = replace(found, verification=replace(sweep, tail=short, tail_cut=cut))
+    validate(found)
+    after = adjudicate(found, [Verdict(int(short.left[0]), int(short.right[0]), "same")])
+    validate(after)
+    assert after.verification.nonmated.sum() == sweep.nonmated.sum() - 1
+    assert (after.verification.pairs == sweep.pairs).all()
+    np.testing.assert_allclose(after.verification.nonmated_weight.sum(axis=1), sweep.pairs)
+
+
+def template_set(vectors, subject, metric="cosine"):
+    from countenance.audit.tallies import System
+    from countenance.audit.templates import TemplateSet
+
+    names = tuple(f"s{k}" for k in range(int(max(subject)) + 1))
+    paths = tuple(f"p{k}" for k in range(len(subject)))
+    return TemplateSet(vectors, np.asarray(subject), names, paths, System("test"), metric=metric)
+
+
+def test_verdicts_that_change_nothing_are_said_and_none_is_applied_twice():
+    templates = template_set(np.random.default_rng(2).choice([-1, 1], (6, 16)), [0, 0, 1, 1, 2, 2])
+    found = tally(templates)
+    after = adjudicate(found, [Verdict("p0", "p2", "different"), Verdict("p0", "p2", "unsure")])
+    assert after.notes == ("1 verdicts agree with the labels or name no listed comparison, and change nothing",)
+    with pytest.raises(TalliesError, match="applied before"):
+        adjudicate(after, [])
+    with pytest.raises(InputError, match="none of same"):
+        Verdict("p0", "p1", "maybe")
+
+
+def test_a_lost_mate_gives_its_place_to_the_next_best():
+    gallery = template_set(np.random.default_rng(3).choice([-1, 1], (60, 16)), [0, 0, 0, *range(1, 58)])
+    probes = template_set(np.random.default_rng(4).choice([-1, 1], (3, 16)), [0, 0, 0])
+    probes = replace(probes, paths=("q0", "q1", "q2"))
+    found = tally(gallery, probes=probes, gallery=gallery, verification=False)
+    whole = brute.against(probes, gallery, range(60))
+    best = max((s, r) for s, p, r, a, b in whole.mated if p == 0)[1]
+    after = adjudicate(found, [Verdict("q0", f"p{best}", "different")])
+    mates = [s for s, p, r, *_ in whole.mated if p == 0 and r != best]
+    c = after.search.candidates
+    assert c.mated_score[0] == max(mates)
+    exact = 1 + sum(s >= max(mates) for s, p, *_ in whole.nonmated if p == 0)
+    assert c.mated_rank[0] >= exact
+    rung = np.searchsorted(after.search.ladder, max(mates), side="right") - 1
+    known = [exact, 1 + c.counts[rung, 0]]
+    assert c.mated_rank[0] in known
