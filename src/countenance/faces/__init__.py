@@ -5,6 +5,7 @@ Importing this package loads neither Pillow nor ONNX Runtime; they are loaded on
 """
 
 from countenance.faces.cards import ModelCard, known_cards, read_card
+from countenance.faces.fetch import fetch_model
 from countenance.faces.image import load_image, thumbnail
 from countenance.faces.models import Model, add_model, home, list_models
 from countenance.faces.pipeline import Comparison, Face, PhotoResult, Pipeline, default_pipeline
@@ -20,6 +21,7 @@ __all__ = [
     "Quality",
     "add_model",
     "default_pipeline",
+    "fetch_model",
     "home",
     "known_cards",
     "list_models",

@@ -85,23 +85,8 @@ def _template(where: str, value: object, size: tuple[int, int]) -> tuple[tuple[f
     return tuple((float(x), float(y)) for x, y in value)
 
 
-_TEXTS = frozenset(
-    [
-        "name",
-        "role",
-        "licence",
-        "source",
-        "sha256",
-        "title",
-        "url",
-        "channels",
-        "metric",
-        "threshold_meaning",
-        "decoder",
-        "reported",
-        "notes",
-    ]
-)
+_TEXTS = {"name", "role", "licence", "source", "sha256", "title", "url", "channels", "metric", "decoder"}
+_TEXTS |= {"threshold_meaning", "reported", "notes"}
 _ALLOWED = {*_TEXTS, "files", "bytes", "input_size", "scale", "mean", "std", "dim", "template", "mirror"}
 _ALLOWED |= {"threshold", "detection_threshold", "rank"}
 

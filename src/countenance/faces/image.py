@@ -127,7 +127,10 @@ def _open(pillow: Any, data: bytes, name: str) -> Any:
 
 
 def thumbnail(source: Source, side: int = 112) -> bytes | None:
-    """A small JPEG of a photo, upright, without metadata, its longer side ``side`` pixels; None if it cannot be read."""
+    """Make a small JPEG of a photo: upright, without metadata, its longer side ``side`` pixels at most.
+
+    None where the photo cannot be read.
+    """
     try:
         photo = need("PIL.Image").fromarray(load_image(source))
     except ImageError:

@@ -137,17 +137,33 @@ class Network:
         self.input_shape: list[Any] = inputs[0].shape
         self.outputs = [o.name for o in self._session.get_outputs()]
         self._input = inputs[0].name
+        self._one_by_one = False
 
     def __call__(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Run on (n, 3, height, width) float32; the outputs in the model's order.
 
+        A model that was exported for one image only is run on one after the other.
+
         Raises:
-            ModelError: the network refuses the batch.
+            ModelError: the network refuses the input.
         """
+        if not self._one_by_one:
+            try:
+                outputs = self._run(batch)
+                if len(batch) == 1 or all(o.shape[:1] == (len(batch),) for o in outputs):
+                    return outputs
+            except ModelError:
+                if len(batch) == 1:
+                    raise
+            self._one_by_one = True
+        each = [self._run(batch[i : i + 1]) for i in range(len(batch))]
+        return [np.concatenate(parts) for parts in zip(*each, strict=True)]
+
+    def _run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         try:
             return self._session.run(None, {self._input: batch})  # type: ignore[no-any-return]
         except Exception as error:
-            raise ModelError(f"{self.name}: failed on a batch of {batch.shape} ({_first_line(error)})") from error
+            raise ModelError(f"{self.name}: failed on input of shape {batch.shape} ({_first_line(error)})") from error
 
 
 def check_output(network: Network, card: Any) -> None:
