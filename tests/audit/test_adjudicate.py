@@ -55,7 +55,7 @@ def test_below_the_tail_counts_stay_exact_and_a_pair_of_people_weighs_one():
     short = TailPairs(tail.score[keep], tail.left[keep], tail.right[keep])
     found = replace(found, verification=replace(sweep, tail=short, tail_cut=cut))
     validate(found)
-    after = adjudicate(found, [Verdict(int(short.left[0]), int(short.right[0]), "same")])
+    after = adjudicate(found, [Verdict(f"p{short.left[0]}", f"p{short.right[0]}", "same")])
     validate(after)
     assert after.verification.nonmated.sum() == sweep.nonmated.sum() - 1
     assert (after.verification.pairs == sweep.pairs).all()

@@ -9,7 +9,7 @@ spread as the comparisons of their cell pair are. Counts are exact everywhere; s
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,21 +26,35 @@ VERDICTS = ("same", "different", "unsure")
 class Verdict:
     """What a person says of two photos or two people: ``same``, ``different`` or ``unsure`` (which changes nothing).
 
-    ``left`` and ``right``: a photo's path, or a subject's name (their number as text, when tallies hold no names): then
-    all listed comparisons of these two; or an int, a template's number in the verification (else in the search). Order
-    does not matter. For two wrongly united photos of one person, say ``different`` and give the paths.
+    ``left`` and ``right`` are photos' paths, or where tallies hold no paths their numbers in the verification (else in the
+    search), or else people's names. With ``subjects`` they are people, by name or (tallies without names) by number, and
+    all listed comparisons of these two are meant. Order does not matter.
     """
 
-    left: str | int
-    right: str | int
+    left: str
+    right: str
     verdict: str
+    subjects: bool = False
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
             raise InputError(f"verdict: {self.verdict!r} is none of {', '.join(VERDICTS)}")
 
 
-def adjudicate(tallies: Tallies, verdicts: Iterable[Verdict]) -> Tallies:
+class Judged(Protocol):
+    """Anything that reads like a `Verdict`."""
+
+    @property
+    def left(self) -> str: ...
+    @property
+    def right(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def subjects(self) -> bool: ...
+
+
+def adjudicate(tallies: Tallies, verdicts: Iterable[Judged]) -> Tallies:
     """The same tallies without the non-mated comparisons declared ``same`` and the mated ones declared ``different``.
 
     A verdict that agrees with the labels, or is ``unsure``, changes nothing; one on a pair that is not listed is
@@ -93,24 +107,25 @@ class _Finder:
             found.setdefault(path, []).append(k)
         return found
 
-    def find(self, pairs: TailPairs, verdicts: list[Verdict], every: list[Verdict], met: set[int]) -> NDArray[np.bool_]:
+    def find(self, pairs: TailPairs, verdicts: list[Judged], every: list[Judged], met: set[int]) -> NDArray[np.bool_]:
         """(k,) which entries of ``pairs`` the verdicts speak of; who found something is added to ``met``."""
         gone: NDArray[np.bool_] = np.zeros(pairs.score.size, dtype=np.bool_)
         for verdict in verdicts:
-            hit = self._hit(pairs, verdict.left, verdict.right) | self._hit(pairs, verdict.right, verdict.left)
+            ends = verdict.left, verdict.right
+            hit = self._hit(pairs, *ends, verdict.subjects) | self._hit(pairs, *ends[::-1], verdict.subjects)
             if hit.any():
                 met.add(next(k for k, v in enumerate(every) if v is verdict))
             gone |= hit
         return gone
 
-    def _hit(self, pairs: TailPairs, left: str | int, right: str | int) -> NDArray[np.bool_]:
-        return self._end(0, pairs.left, left) & self._end(1, pairs.right, right)
+    def _hit(self, pairs: TailPairs, left: str, right: str, subjects: bool) -> NDArray[np.bool_]:
+        return self._end(0, pairs.left, left, subjects) & self._end(1, pairs.right, right, subjects)
 
-    def _end(self, side: int, numbers: IntArray, who: str | int) -> NDArray[np.bool_]:
-        if isinstance(who, int):
-            return np.asarray((numbers == who) & self.numbered)
-        if who in self.photo[side] or any(who in p for p in self.photo):
+    def _end(self, side: int, numbers: IntArray, who: str, subjects: bool) -> NDArray[np.bool_]:
+        if not subjects and any(who in p for p in self.photo):
             return np.isin(numbers, self.photo[side].get(who, []))
+        if not subjects and not any(self.photo) and who.isdecimal():
+            return np.asarray((numbers == int(who)) & self.numbered)
         return np.asarray(self.sides[side].subject[numbers] == self.subject.get(who, -1))
 
 
