@@ -4,9 +4,12 @@ Exit status: 0 done, 2 the user's input was wrong, 1 our fault, 130 interrupted.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from countenance import __version__
-from countenance.errors import CountenanceError
+from countenance.errors import CountenanceError, UnavailableError
 
 if TYPE_CHECKING:
     from countenance.faces import Pipeline
@@ -140,7 +143,8 @@ def audit(
     Congress searched among people they are not.
     """
     from countenance import report, trials
-    from countenance.audit import Options, run_audit, save_tallies
+    from countenance.audit import Options, save_tallies
+    from countenance.audit import audit as run_audit
 
     def sign(t: float) -> float:
         return -t if distance else t
@@ -156,18 +160,21 @@ def audit(
         seed=seed,
     )
     options = Options(by=asked.by, thresholds=asked.thresholds, alpha=alpha, seed=seed)
-    verdicts = trials.read_verdicts(adjudicated) if adjudicated else ()
     with _progress(quiet) as tell:
         brought = trials.bring(source, asked, probes=probes, gallery=gallery, progress=tell)
         second = trials.bring(against, asked, probes=None, gallery=None, progress=tell) if against else None
-    result = run_audit(brought.tallies, options, verdicts=verdicts, against=second.tallies if second else None)
+    result = replace(
+        run_audit(brought.tallies, options),
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        reproduce=_command(),
+    )
     if keep:
         save_tallies(brought.tallies, keep)
     written = report.write_report(result, out, thumbnail=_thumbnails(brought.photos))
     if as_json:
-        click.echo(written.json.read_text(encoding="utf-8"), nl=False)
+        click.echo(written.audit_json.read_text(encoding="utf-8"), nl=False)
     else:
-        report.print_summary(result, written)
+        report.print_summary(result, written.report_html)
 
 
 @main.command()
@@ -314,12 +321,29 @@ def _pipeline(name: str | None) -> "Pipeline":
 
 
 def _thumbnails(photos: dict[str, Path]) -> Callable[[str], bytes | None] | None:
-    """Small pictures of the photos that were the input; none where the input was not photos."""
-    if not photos:
+    """Small pictures of the photos behind the audit; none where there are none, or nothing to read them with."""
+    there = {path: file for path, file in photos.items() if file.is_file()}
+    if not there:
         return None
-    from countenance.faces import thumbnail
+    from countenance import faces
 
-    return lambda path: thumbnail(photos[path]) if path in photos else None
+    try:
+        faces.thumbnail(next(iter(there.values())))
+    except UnavailableError as error:
+        click.echo(f"the report shows no photos: {error}", err=True)
+        return None
+    return lambda path: faces.thumbnail(there[path]) if path in there else None
+
+
+def _command() -> str:
+    """The command as it was given, but for where its report went and how it was printed."""
+    given, kept = sys.argv[1:], ["countenance"]
+    skip = False
+    for word in given:
+        skip, dropped = word == "--out", skip
+        if not dropped and word not in ("--out", "--json", "--quiet") and not word.startswith("--out="):
+            kept.append(shlex.quote(word))
+    return " ".join(kept)
 
 
 def _split(names: str | None) -> tuple[str, ...] | None:

@@ -7,8 +7,11 @@ __all__ = ["headline", "setting", "share"]
 
 
 def setting(system: System, threshold: float) -> str:
-    """A threshold in the scale its users know: ``distance 0.60`` for distances, else ``score 0.363``."""
-    if system.metric == "euclidean":
+    """A threshold in the scale its users know:
+
+    ``distance 0.60`` where scores are distances negated, else ``score 0.363``.
+    """
+    if system.metric in ("euclidean", "distance, negated"):
         return f"distance {-threshold:.2f}"
     return f"score {threshold:.3g}"
 

@@ -11,12 +11,13 @@ from countenance.errors import InputError
 
 __all__ = ["EMBEDDED", "embedded_tallies"]
 
-EMBEDDED = {"dlib": "congress-lfw.dlib.tallies", "mobilefacenet": "congress-lfw.mobilefacenet.tallies"}
+DEFAULT = "dlib-resnet-v1"
+EMBEDDED = {"dlib-resnet-v1": "congress-lfw.dlib.tallies", "mobilefacenet": "congress-lfw.mobilefacenet.tallies"}
 
 
 def embedded_tallies(name: str | None = None) -> Tallies:
     """The embedded tallies of a pipeline, by default the default engine's. Raises InputError for an unknown name."""
-    file = EMBEDDED.get(name or "dlib")
+    file = EMBEDDED.get(name or DEFAULT)
     if file is None:
         raise InputError(f"--pipeline: no embedded measurements of {name!r}; there are {', '.join(EMBEDDED)}")
     return load_tallies(Path(str(files("countenance.trials") / "data" / file)))
