@@ -67,7 +67,7 @@ class Samples:
         at = self.codes.of(batch.words[self.column])
         shown = self.subject
         new = shown[at] < 0
-        shown[at[new]] = subject[new]
+        shown[at[new][::-1]] = subject[new][::-1]  # the first row that names a sample stands
         wrong = np.flatnonzero(shown[at] != subject)
         if len(wrong):
             row, words = int(wrong[0]), people.words
