@@ -7,6 +7,9 @@ shapes of dependence occur: *dyadic* (a non-mated pair shares either of its two 
 The interval is the same for both (`_corrected`): on the logit scale, with the variance of the design
 (Aronow, Samii, Assenova 2015; Cameron, Gelbach, Miller 2011), a t quantile whose degrees of freedom come from how few
 subjects carry that variance (Satterthwaite 1946), and a shift for skewness (Johnson 1978; Hall 1992, section 3.10).
+Where few errors are seen the design's variance is itself poorly known. A lower threshold of the same comparisons, with
+many more errors, tells how strongly comparisons that share a person hang together (`dependence`); the variance that
+this implies at the threshold of interest is a floor.
 The plain Wilson form with an effective number of pairs (Fogliato, Patil, Perona 2024) lacks the last two and covers as
 little as 85 % of the time where few people cause most false matches. ``docs/estimators/intervals.md`` has the
 formulas and the tested coverage.
@@ -17,16 +20,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import optimize, special
 
 from countenance.errors import NotEnoughDataError
 
 __all__ = [
     "ClusterSums",
+    "Dependence",
     "Interval",
     "PairSums",
     "clopper_pearson",
     "cluster_rate_interval",
+    "dependence",
     "dyadic_variance",
     "pair_rate_interval",
     "search_rate_interval",
@@ -50,6 +55,19 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Dependence:
+    """How strongly comparisons that share a person hang together, as measured by `dependence` at one threshold.
+
+    ``rows``, ``columns``: the correlation, in [0, 1], of the latent Gaussian scores of two pairs that share a subject
+    of the first, or of the second, group; equal within one group. ``carriers``: how many subjects it rests on.
+    """
+
+    rows: float
+    columns: float
+    carriers: float
+
+
+@dataclass(frozen=True)
 class PairSums:
     """Sufficient statistics of one false match rate at one threshold, over pairs of different subjects.
 
@@ -69,6 +87,8 @@ class PairSums:
     ``keep``: the sums may be those of a lower threshold, of whose errors only this share is left at the threshold of
     interest. The rate is then ``keep * errors / M``, under the assumption that who causes false matches changes
     slowly with the threshold.
+
+    ``known``: the dependence measured at a lower threshold of the same comparisons, best where FMR is about 0.1.
     """
 
     pairs: int
@@ -82,6 +102,7 @@ class PairSums:
     cross: float | None = None
     size_squares: float | None = None
     keep: float = 1.0
+    known: Dependence | None = None
 
     @property
     def size(self) -> float:
@@ -123,14 +144,35 @@ def dyadic_variance(sums: PairSums) -> float:
     residuals ``r_ij = x_ij - p`` and their sums R, C by subject (Aronow, Samii, Assenova 2015; Cameron, Gelbach,
     Miller 2011). May be zero or negative: see `pair_rate_interval`. Raises NotEnoughDataError without a pair.
     """
-    variance, _, _ = _pair_variance(sums)
-    return variance
+    _ = sums.rate
+    return _pair_variance(sums).dyadic
+
+
+def dependence(sums: PairSums) -> Dependence:
+    """Measure the dependence between comparisons that share a person, at a threshold where many match.
+
+    How often two pairs that share a subject both match, the sums tell without bias. The correlation is that of a
+    bivariate normal with the same probability of both exceeding the threshold (a Gaussian copula). Best where FMR is
+    about 0.1: enough errors, and still the upper tail. Raises NotEnoughDataError at a rate of 0 or 1.
+    """
+    p = sums.rate
+    if p <= 0.0 or p >= 1.0:
+        raise NotEnoughDataError(f"dependence cannot be measured at a false match rate of {p:g}; use a lower threshold")
+    found = _pair_variance(sums)
+    own = 2.0 if sums.columns is None else 1.0
+    joint = []
+    for matches, partners in ((sums.rows, found.row_partners), (sums.columns, found.column_partners)):
+        if matches is not None:
+            both = float(matches @ matches) - own * sums.squares
+            joint.append(_correlation(p, both / partners) if partners > 0 else 0.0)
+    return Dependence(joint[0], joint[-1], _carriers(found.residuals))
 
 
 def pair_rate_interval(sums: PairSums, confidence: float = 0.95) -> Interval:
     """Two-sided interval for a false match rate within a group or across two.
 
-    Variance by `dyadic_variance`, never below that of independent pairs; small-sample correction as described above.
+    Variance by `dyadic_variance`, never below that of independent pairs nor below what `PairSums.known` implies;
+    small-sample correction as described above.
     With no errors the interval is ``[0, b]``, b being the first of `zero_error_bounds`; likewise mirrored at rate 1.
     Raises NotEnoughDataError without a pair.
     """
@@ -138,11 +180,20 @@ def pair_rate_interval(sums: PairSums, confidence: float = 0.95) -> Interval:
     if p <= 0.0 or p >= 1.0:
         bound = _bound(sums.pairs, confidence)
         return Interval(0.0, bound) if p <= 0.0 else Interval(1.0 - bound, 1.0)
-    dyadic, independent, residuals = _pair_variance(sums)
-    variance = max(dyadic, independent)
+    found = _pair_variance(sums)
+    variance = max(found.dyadic, found.independent, found.implied)
     if variance <= 0.0:
         variance = p * (1.0 - p) / sums.pairs
-    return _corrected(p, variance, 1.0 - independent / variance, residuals, confidence)
+    carriers, part = _carriers(found.residuals), 1.0
+    if sums.known is not None:
+        # Satterthwaite: the implied variance is known as well as its carriers allow, what exceeds it as badly as ever.
+        excess = variance - found.implied
+        carriers = variance**2 / (found.implied**2 / sums.known.carriers + excess**2 / max(carriers, 2.0))
+        # Where the variance is right, the logit scale itself does about a quarter of the shift (lognormal row sums);
+        # where it rests on the same few errors, both it and the skewness come out too small.
+        part = 0.75
+    shared = 1.0 - found.independent / variance
+    return _corrected(p, variance, carriers, part * shared * _skewness(found.residuals), confidence)
 
 
 def cluster_rate_interval(sums: ClusterSums, confidence: float = 0.95) -> Interval:
@@ -170,7 +221,7 @@ def cluster_rate_interval(sums: ClusterSums, confidence: float = 0.95) -> Interv
     variance = float(residuals @ residuals) / total**2 * n / max(n - 1, 1)
     if n == 1 or variance <= 0.0 or bool(np.all((errors == 0.0) | (errors == trials)) and np.ptp(trials) == 0.0):
         return exact
-    found = _corrected(p, variance, 1.0, residuals, confidence)
+    found = _corrected(p, variance, _carriers(residuals), _skewness(residuals), confidence)
     return (
         Interval(found.low, min(found.high, exact.high)) if p < 0.5 else Interval(max(found.low, exact.low), found.high)
     )
@@ -225,42 +276,93 @@ def _z(confidence: float) -> float:
     return float(special.ndtri(0.5 + confidence / 2.0))
 
 
-def _pair_variance(sums: PairSums) -> tuple[float, float, FloatArray]:
-    """Dyadic variance, the variance if pairs were independent, and the residual sums of all subjects."""
-    if sums.rate <= 0.0:
-        return 0.0, 0.0, np.zeros(0)
+@dataclass(frozen=True)
+class _PairVariance:
+    """Variances of one rate: by the dyadic estimator, if pairs were independent, and as the known dependence implies.
+
+    ``residuals``: residual sums of all subjects. ``row_partners``, ``column_partners``: ordered pairs of pairs that
+    share a subject of the first, of the second group.
+    """
+
+    dyadic: float
+    independent: float
+    implied: float
+    residuals: FloatArray
+    row_partners: float
+    column_partners: float
+
+
+def _pair_variance(sums: PairSums) -> _PairVariance:
     p = sums.errors / sums.size
     cross = sums.errors if sums.cross is None else sums.cross
     size_squares = sums.pairs if sums.size_squares is None else sums.size_squares
     residuals = sums.rows - p * sums.row_pairs
+    twice = 2.0 if sums.columns is None else 1.0
+    row_partners = float(sums.row_pairs @ sums.row_pairs) - twice * size_squares
+    column_partners = 0.0
     if sums.columns is not None and sums.column_pairs is not None:
         residuals = np.concatenate([residuals, sums.columns - p * sums.column_pairs])
+        column_partners = float(sums.column_pairs @ sums.column_pairs) - size_squares
     own = max(sums.squares - 2.0 * p * cross + p * p * size_squares, 0.0)
-    dyadic = float(residuals @ residuals) - own
     # Errors of a lower threshold thinned at random: their dependence scales with keep^2, their own noise with keep.
     thinned = sums.keep * (1.0 - sums.keep) * sums.squares
     scale = sums.size**2
+    dyadic = (sums.keep**2 * (float(residuals @ residuals) - own) + thinned) / scale
     independent = (sums.keep**2 * own + thinned) / scale
-    return (sums.keep**2 * dyadic + thinned) / scale, independent, residuals
+    implied = independent
+    if sums.known is not None:
+        together = row_partners * _both(sums.rate, sums.known.rows) + column_partners * _both(
+            sums.rate, sums.known.columns
+        )
+        implied += together / scale
+    return _PairVariance(dyadic, independent, implied, residuals, row_partners, column_partners)
 
 
-def _corrected(p: float, variance: float, shared: float, residuals: FloatArray, confidence: float) -> Interval:
-    """Interval on the logit scale with a t quantile and a shift for skewness.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
-    ``shared`` in [0, 1]: the part of the variance that is due to people in several comparisons, whose skewness the
-    residual sums show. ``residuals`` (n,): residual sums by subject.
-    """
-    z = _z(confidence)
+
+def _both(p: float, correlation: float) -> float:
+    """Covariance of two normals' exceeding the threshold that each exceeds with chance p (Plackett 1954)."""
+    r = correlation * (_NODES + 1.0) / 2.0
+    t = float(special.ndtri(p))
+    density = np.exp(-t * t / (1.0 + r)) / np.sqrt(1.0 - r * r)
+    return correlation / 2.0 * float(_WEIGHTS @ density) / (2.0 * math.pi)
+
+
+def _correlation(p: float, both: float) -> float:
+    """The correlation in [0, 0.999] at which two normals both exceed that threshold with probability ``both``."""
+    covariance = both - p * p
+    if covariance <= 0.0:
+        return 0.0
+    if covariance >= _both(p, 0.999):
+        return 0.999
+    return float(optimize.brentq(lambda r: _both(p, r) - covariance, 0.0, 0.999, xtol=1e-9))
+
+
+def _carriers(residuals: FloatArray) -> float:
+    """How many subjects carry the variance: n/3 for normal residuals, 1 if a single subject does it all."""
+    squares = residuals * residuals
+    fourth = float(squares @ squares)
+    return float(squares.sum()) ** 2 / fourth if fourth > 0.0 else math.inf
+
+
+def _skewness(residuals: FloatArray) -> float:
+    """Skewness of the sum of independent residuals of which these are the values seen."""
     squares = residuals * residuals
     second = float(squares.sum())
-    # Subjects that carry the variance: n/3 for normal residuals, 1 if a single subject does it all.
-    carriers = second**2 / float(squares @ squares) if second > 0.0 else math.inf
-    skewness = float(squares @ residuals) / second**1.5 if second > 0.0 else 0.0
-    skewness = max(skewness, 0.0) if p < 0.5 else min(skewness, 0.0)
+    return float(squares @ residuals) / second**1.5 if second > 0.0 else 0.0
+
+
+def _corrected(p: float, variance: float, carriers: float, skewness: float, confidence: float) -> Interval:
+    """Interval on the logit scale with a t quantile and a shift for skewness, away from the nearer of 0 and 1.
+
+    ``carriers``: degrees of freedom of the variance. ``skewness``: of the estimator.
+    """
+    z = _z(confidence)
     quantile = z if carriers > 1e6 else float(special.stdtrit(max(carriers, 2.0), 0.5 + confidence / 2.0))
+    skewness = max(skewness, 0.0) if p < 0.5 else min(skewness, 0.0)
     spread = math.sqrt(variance) / (p * (1.0 - p))
-    shift = shared * skewness * (2.0 * z * z + 1.0) / 6.0 * spread
-    centre = float(special.logit(p))
-    low = float(special.expit(centre + shift - quantile * spread))
-    high = float(special.expit(centre + shift + quantile * spread))
+    centre = float(special.logit(p)) + skewness * (2.0 * z * z + 1.0) / 6.0 * spread
+    low = float(special.expit(centre - quantile * spread))
+    high = float(special.expit(centre + quantile * spread))
     return Interval(min(low, p), max(high, p))
