@@ -160,11 +160,12 @@ def audit(
         seed=seed,
     )
     options = Options(by=asked.by, thresholds=asked.thresholds, alpha=alpha, seed=seed)
+    verdicts = trials.read_verdicts(adjudicated) if adjudicated else ()
     with _progress(quiet) as tell:
         brought = trials.bring(source, asked, probes=probes, gallery=gallery, progress=tell)
         second = trials.bring(against, asked, probes=None, gallery=None, progress=tell) if against else None
     result = replace(
-        run_audit(brought.tallies, options),
+        run_audit(brought.tallies, options, verdicts=verdicts, against=second.tallies if second else None),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         reproduce=_command(),
     )

@@ -1,6 +1,6 @@
 """Numbers only: tallies, rates, intervals, groups, the result. Knows no image, no vendor's file, no network."""
 
-from countenance.audit.adjudicate import Verdict, adjudicate
+from countenance.audit.adjudicate import VERDICTS, Verdict, adjudicate
 from countenance.audit.intervals import Interval
 from countenance.audit.result import AuditResult, Estimate
 from countenance.audit.run import Options, audit
@@ -11,6 +11,7 @@ from countenance.audit.tallyfile import load_tallies, save_tallies
 from countenance.audit.templates import TemplateSet
 
 __all__ = [
+    "VERDICTS",
     "AuditResult",
     "Estimate",
     "Failures",

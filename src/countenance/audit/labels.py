@@ -17,8 +17,8 @@ def groupings(tallies: Tallies, by: tuple[str, ...] | None) -> list[tuple[str, .
 
 
 def name_of(tallies: Tallies, subject: int) -> str:
-    """A subject's name, or a number where names were not kept."""
-    return tallies.names[subject] if tallies.names else f"person {subject + 1}"
+    """A subject's name, or the number by which verdicts can name them where names were not kept."""
+    return tallies.names[subject] if tallies.names else str(subject)
 
 
 def label_of(tallies: Tallies, subject: int) -> dict[str, str | None]:

@@ -449,6 +449,7 @@ class Untested:
 class AuditResult:
     """Everything an audit found. ``headline`` is one sentence. ``made`` is the only place that holds a time.
 
+    ``comparison`` is the second system measured on the same data, where one was given.
     ``adjudicated`` is the same audit after a person's verdicts on suspected label errors were applied.
     """
 
@@ -462,6 +463,7 @@ class AuditResult:
     vouches_for: Json | None = None
     tail: TailFit | None = None
     power: Power | None = None
+    comparison: Json | None = None
     suspects: tuple[Suspect, ...] = ()
     not_tested: tuple[Untested, ...] = ()
     notes: tuple[str, ...] = ()
@@ -492,6 +494,7 @@ class AuditResult:
             "vouches_for": self.vouches_for,
             "tail": self.tail.to_json() if self.tail else None,
             "power": self.power.to_json() if self.power else None,
+            "comparison": self.comparison,
             "suspects": [s.to_json() for s in self.suspects],
             "not_tested": [u.to_json() for u in self.not_tested],
             "notes": list(self.notes),

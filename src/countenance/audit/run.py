@@ -2,12 +2,16 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from countenance import __version__
+from countenance.audit.adjudicate import Judged, adjudicate
+from countenance.audit.compare import compare
 from countenance.audit.differentials import differentials
 from countenance.audit.galleries import gallery_sizes, vouches_for
 from countenance.audit.headline import headline
 from countenance.audit.labels import groupings, too_small
+from countenance.audit.power import power_of
 from countenance.audit.rates import false_match, false_nonmatch, snap
 from countenance.audit.result import (
     AuditResult,
@@ -17,9 +21,12 @@ from countenance.audit.result import (
     GallerySize,
     Json,
     Operating,
+    Power,
+    Suspect,
     Untested,
 )
 from countenance.audit.search import search
+from countenance.audit.suspects import suspects
 from countenance.audit.tallies import Group, Sweep, Tallies
 from countenance.audit.thresholds import choose
 from countenance.audit.verification import verification
@@ -44,12 +51,32 @@ class Options:
     rank: int = 1
 
 
-def audit(tallies: Tallies, options: Options | None = None) -> AuditResult:
+def audit(
+    tallies: Tallies,
+    options: Options | None = None,
+    *,
+    verdicts: Sequence[Judged] = (),
+    against: Tallies | None = None,
+) -> AuditResult:
     """Compute the whole audit.
 
-    Raises NotEnoughDataError when nobody was compared with anybody else, and TalliesError for an unknown group column.
+    ``verdicts`` are a person's on suspected label errors: both results are given, without and with them. ``against``
+    holds a second system on the same data.
+
+    Raises NotEnoughDataError when nobody was compared with anybody else, and TalliesError for an unknown group column
+    or a second system that was measured on other data.
     """
     options = options or Options()
+    found = _audit(tallies, options)
+    if against is not None:
+        found = replace(found, comparison=compare(tallies, against, options.seed).to_json())
+    if not verdicts:
+        return found
+    corrected = _audit(adjudicate(tallies, verdicts), options)
+    return replace(found, suspects=_judged(found.suspects, verdicts), adjudicated=corrected)
+
+
+def _audit(tallies: Tallies, options: Options) -> AuditResult:
     sweep = tallies.verification or tallies.search
     if sweep is None or int(sweep.nonmated.sum()) == 0:
         raise NotEnoughDataError("no two different people were compared: an audit needs at least two subjects")
@@ -61,17 +88,52 @@ def audit(tallies: Tallies, options: Options | None = None) -> AuditResult:
     sizes, vouched, reasons = _galleries(tallies, points, groups)
     return AuditResult(
         headline=headline(tallies, points, one_to_one, one_to_many),
-        inputs=dict(tallies.inputs) | {"seed": options.seed},
+        inputs=_inputs(tallies, options),
         counts=_counts(tallies, sweep),
         verification=one_to_one,
         search=one_to_many,
         differentials=tuple(_differentials(tallies, sweep, grouped, points, options)),
         gallery_sizes=sizes,
         vouches_for=vouched,
+        power=_power(tallies),
+        suspects=tuple(suspects(tallies)),
         not_tested=tuple(_not_tested(tallies, sweep, groups)),
         notes=tallies.notes,
         reasons=reasons,
     )
+
+
+def _inputs(tallies: Tallies, options: Options) -> Json:
+    """What went in: the system, digests, versions, seed."""
+    system = tallies.system
+    return dict(tallies.inputs) | {
+        "system": system.name,
+        "pipeline": system.pipeline,
+        "metric": system.metric,
+        "models": dict(system.models),
+        "documented_threshold": system.documented_threshold,
+        "documented_meaning": system.documented_meaning,
+        "seed": options.seed,
+        "countenance": __version__,
+    }
+
+
+def _judged(found: Sequence[Suspect], verdicts: Sequence[Judged]) -> tuple[Suspect, ...]:
+    """Suspects with the verdict that was given on them."""
+    told = {frozenset((v.left, v.right)): v.verdict for v in verdicts}
+    keys = [(frozenset((s.left_path or "", s.right_path or "")), frozenset((s.left, s.right))) for s in found]
+    return tuple(
+        replace(s, verdict=told.get(photos) or told.get(people))
+        for s, (photos, people) in zip(found, keys, strict=True)
+    )
+
+
+def _power(tallies: Tallies) -> Power | None:
+    """The verdict of the audit on itself; None where it is not known who was compared."""
+    try:
+        return power_of(tallies)
+    except NotEnoughDataError:
+        return None
 
 
 def _operating(tallies: Tallies, sweep: Sweep, options: Options) -> list[Operating]:

@@ -14,11 +14,12 @@ import math
 
 import numpy as np
 
+from countenance.audit.labels import name_of
 from countenance.audit.result import Suspect
 from countenance.audit.tallies import Float32Array, FloatArray, Sweep, TailPairs, Tallies
 from countenance.errors import NotEnoughDataError
 
-__all__ = ["CHANCE", "MOST", "chance_of", "subject_label", "suspects"]
+__all__ = ["CHANCE", "MOST", "chance_of", "suspects"]
 
 CHANCE = 0.05
 UNTOUCHED = 50
@@ -60,11 +61,6 @@ def chance_of(tail: Float32Array) -> FloatArray:
     if scale <= 0:
         raise NotEnoughDataError("the closest non-mated pairs all have one score; chance cannot be told from error")
     return np.asarray(FITTED * np.exp(-(tail.astype(np.float64) - base) / scale))
-
-
-def subject_label(tallies: Tallies, number: int) -> str:
-    """A subject's name, or their number where names are not kept."""
-    return tallies.names[number] if tallies.names is not None else str(number)
 
 
 def _alike(tallies: Tallies, sweep: Sweep, most: int) -> list[Suspect]:
@@ -115,6 +111,6 @@ def _suspect(tallies: Tallies, sweep: Sweep, pairs: TailPairs, k: int, kind: str
         if side is None:
             raise NotEnoughDataError("these tallies list pairs, but not whose they are")
         at = int(numbers[k])
-        ends.append(subject_label(tallies, int(side.subject[at])))
+        ends.append(name_of(tallies, int(side.subject[at])))
         paths.append(side.paths[at] if side.paths is not None else None)
     return Suspect(kind, float(pairs.score[k]), ends[0], ends[1], paths[0], paths[1], why)

@@ -14,7 +14,7 @@ from countenance.trials.templates import (
     read_templates,
     write_templates,
 )
-from countenance.trials.verdicts import Verdict, read_verdicts
+from countenance.trials.verdicts import read_verdicts
 
 __all__ = [
     "EMBEDDED",
@@ -26,7 +26,6 @@ __all__ = [
     "SuspectedSame",
     "TemplateRows",
     "Unusable",
-    "Verdict",
     "bring",
     "duplicate_photos",
     "embed_manifest",

@@ -1,27 +1,13 @@
 """A person's verdicts on suspected label errors: are the two photos one person's after all?"""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+from countenance.audit import VERDICTS, Verdict
 from countenance.errors import ManifestError
 from countenance.trials.tables import read_table
 
-VERDICTS = ("same", "different", "unsure")
 _SIDES = (("left", "right"), ("left_subject", "right_subject"))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a person found about two photos (``subjects`` False), or about all photos of two people (True).
-
-    ``left`` and ``right`` are photos' paths or template numbers, or people's names; their order says nothing.
-    """
-
-    left: str
-    right: str
-    verdict: str
-    subjects: bool = False
 
 
 def read_verdicts(path: str | os.PathLike[str]) -> tuple[Verdict, ...]:
