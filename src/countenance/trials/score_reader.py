@@ -22,8 +22,8 @@ from countenance.errors import ScoreTableError
 from countenance.trials.tables import delimiter_of
 
 ROLES = ("probe", "reference", "probe_subject", "reference_subject", "score", "mated")
-BLOCK = 8 << 20  # bytes of text at a time
-ROWS = 1 << 18  # rows of Parquet at a time
+BLOCK = 32 << 20  # bytes of text at a time
+ROWS = 1 << 20  # rows of Parquet at a time
 SHOWN = 10  # faulty lines named one by one
 _MATED = {"1": 1, "true": 1, "yes": 1, "mated": 1, "same": 1, "0": 0, "false": 0, "no": 0, "non-mated": 0}
 _MATED |= {"nonmated": 0, "different": 0, "1.0": 1, "0.0": 0}
