@@ -12,7 +12,7 @@ from countenance.audit import Failures, Tallies, TemplateSet, load_tallies, tall
 from countenance.errors import InputError, ManifestError
 from countenance.trials.embedded import embedded_tallies
 from countenance.trials.embedding import Pipeline, embed_manifest
-from countenance.trials.manifest import Manifest, duplicate_photos, read_manifest
+from countenance.trials.manifest import Manifest, read_manifest
 from countenance.trials.scores import read_scores
 from countenance.trials.tables import decode
 from countenance.trials.templates import photo_paths, read_templates
@@ -187,13 +187,10 @@ class _Templates:
         embed_manifest(manifest, self.asked.pipeline(), out, lambda done, all_: self.progress("Embedding", done, all_))
         self.done.append(out)
         found = read_templates(out, by=self.asked.by)
-        shown = {given: os.path.join(manifest.source.parent, given) for given in manifest.given}
+        root = manifest.source if manifest.source.is_dir() else manifest.source.parent
+        shown = {given: os.path.join(root, given) for given in manifest.given}
         self.photos |= {shown[given]: path for given, path in zip(manifest.given, manifest.paths, strict=True)}
-        return replace(
-            found,
-            paths=tuple(shown[given] for given in found.paths),
-            notes=(*found.notes, *duplicate_photos(manifest)),
-        )
+        return replace(found, paths=tuple(shown[given] for given in found.paths))
 
 
 def _workplace() -> Path:
