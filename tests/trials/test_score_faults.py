@@ -1,5 +1,8 @@
 """Faulty tables of scores: every faulty row named by its line, or counted; nothing made of them."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -144,3 +147,23 @@ def test_bobs_text_with_a_broken_line(tmp_path: Path) -> None:
     assert "2 of 3 rows cannot be used" in message
     assert "line 2: 3 cells where there should be 4" in message
     assert "line 3: score 'x'" in message
+
+
+def test_no_room_for_what_is_put_aside(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "s.csv"
+    path.write_text(FULL + "".join(f"p{k},r,a,b,0.5\n" for k in range(2000)))
+    program = (
+        "import sys\nfrom countenance.errors import ScoreTableError\nfrom countenance.trials import read_scores\n"
+        "try:\n    read_scores(sys.argv[1])\nexcept ScoreTableError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        env={**os.environ, "TMPDIR": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "numba")},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "make room (24 bytes for each row), or set TMPDIR" in done.stdout
+    assert not list(tmp_path.glob("countenance-scores-*"))

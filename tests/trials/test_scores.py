@@ -351,7 +351,11 @@ def test_ids_that_name_different_people_on_the_two_sides_are_different_samples(t
     validate(tallies)
 
 
-def test_a_search_is_read_where_every_probe_met_a_gallery(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows_per_file", [1_000_000, 30])
+def test_a_search_is_read_where_every_probe_met_a_gallery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_per_file: int
+) -> None:
+    monkeypatch.setattr("countenance.trials.score_spill.ROWS_PER_FILE", rows_per_file)
     rng = np.random.default_rng(6)
     gallery = [f"s{k}" for k in range(15)]
     rows: list[Row] = []
@@ -470,3 +474,25 @@ def test_too_many_ids_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     by_hand(rows, tallies)
     assert any("more than 10 probe and reference ids" in note for note in tallies.notes)
     validate(tallies)
+
+
+def test_a_column_with_countless_values_is_no_group_and_takes_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores_module, "MOST_WORDS", 30)
+    monkeypatch.setattr("countenance.trials.score_people.MOST_WORDS", 30)
+    monkeypatch.setattr("countenance.trials.score_reader.BLOCK", 1 << 8)
+    pairs: list[Row] = [{"score": k / 100, "mated": k % 2, "pair": f"p{k}"} for k in range(200)]
+    tallies = read_scores(write(tmp_path / "p.csv", pairs))
+    assert tallies.columns == ()
+    assert int(tallies.need("verification").nonmated.sum()) == 100
+    assert any("column pair is not a group" in note for note in tallies.notes)
+    rows = people_rows(np.random.default_rng(13))
+    for k, row in enumerate(rows):
+        row["probe_file"] = f"f{k}"
+    found = read_scores(write(tmp_path / "s.csv", rows))
+    assert found.columns == ("sex",)
+    assert "column file is not a group: it has more than 30 values" in found.notes
+    by_hand(rows, found)
+    with pytest.raises(ScoreTableError, match="--by file: has more than 30 values"):
+        read_scores(tmp_path / "s.csv", by=["file"])

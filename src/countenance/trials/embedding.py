@@ -133,7 +133,7 @@ def system_of(pipeline: Pipeline) -> System:
         pipeline=pipeline.digest,
         metric=pipeline.metric,
         documented_threshold=pipeline.documented_threshold,
-        documented_meaning=getattr(pipeline, "documented_threshold_meaning", None),
+        documented_meaning=getattr(pipeline, "documented_threshold_meaning", None) or None,
         models=models,
     )
 

@@ -12,6 +12,7 @@ from countenance.errors import ScoreTableError
 from countenance.trials.labels import Column, label
 from countenance.trials.score_reader import Batch, Coded, Layout
 
+MOST_WORDS = 10_000  # values of a group column told apart; such a column is no group long before
 MOST_SAMPLES = 3_000_000  # ids of probes and references held in memory; beyond, only people are told apart
 Records = NDArray[Any]
 
@@ -87,11 +88,16 @@ class PersonLabel:
         self._first = _Growing()
         self._conflict = _Growing()
 
+    @property
+    def countless(self) -> bool:
+        """Whether there are too many values to tell apart: no group, whatever else."""
+        return len(self._codes.number) > MOST_WORDS
+
     def see(self, batch: Batch, sides: tuple[IntArray, IntArray], people: int) -> None:
         """Take note of some rows; ``sides`` are the subjects of the probes and of the references."""
         first, conflict = self._first.upto(people), self._conflict.upto(people)
         for column, subject in zip(self.columns, sides, strict=True):
-            if column is None:
+            if column is None or self.countless:
                 continue
             coded = batch.words[column]
             value = self._codes.of(coded)

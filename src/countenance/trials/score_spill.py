@@ -6,6 +6,7 @@ written to a few hundred files by a hash of the pair of people, and each file is
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countenance.audit.tallies import FloatArray
+from countenance.errors import ScoreTableError
 
 RECORD = np.dtype([("a", "<u4"), ("b", "<u4"), ("p", "<u4"), ("r", "<u4"), ("score", "<f8")])
 """Probe's subject, reference's subject, probe, reference (numbers in order of appearance), score."""
@@ -37,7 +39,8 @@ class Spill:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for file in self._files:
-            file.close()
+            with suppress(OSError):  # what a full disk refused, it refuses again; it was said the first time
+                file.close()
         self._folder.cleanup()
 
     def add(self, records: Records) -> None:
@@ -53,32 +56,48 @@ class Spill:
         begin = 0
         for file, end in zip(self._files, ends, strict=True):
             if end > begin:
-                file.write(sorted_records[begin:end].tobytes())
+                with _room():
+                    file.write(sorted_records[begin:end].tobytes())
             begin = end
 
     def parts(self) -> Iterator[tuple[Path, Records]]:
         """Each file with its rows; what is written to the path with `replace` is read next time."""
-        for file in self._files:
-            file.flush()
+        self._flush()
         for path in self._paths:
             records = np.fromfile(path, dtype=RECORD)
             if len(records):
                 yield path, records
 
+    def _flush(self) -> None:
+        for file in self._files:
+            with _room():
+                file.flush()
+
     @staticmethod
     def replace(path: Path, records: Records) -> None:
         """Put other rows in the place of a file's."""
-        with path.open("wb") as file:
+        with _room(), path.open("wb") as file:
             file.write(records.tobytes())
 
     def chunks(self) -> Iterator[Records]:
         """All rows, some at a time, in whatever order they lie."""
-        for file in self._files:
-            file.flush()
+        self._flush()
         for path in self._paths:
             with path.open("rb") as source:
                 while len(records := np.fromfile(source, dtype=RECORD, count=ROWS_PER_FILE)):
                     yield records
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Say it in one line when there is no room on the disk."""
+    try:
+        yield
+    except OSError as error:
+        where = tempfile.gettempdir()
+        raise ScoreTableError(
+            f"{where}: {error.strerror}; make room (24 bytes for each row), or set TMPDIR to another folder"
+        ) from error
 
 
 class Scale:

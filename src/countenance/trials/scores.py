@@ -19,6 +19,7 @@ from countenance.errors import NotEnoughDataError, ScoreTableError
 from countenance.trials.labels import MOST_CELLS, MOST_VALUES_BY_DEFAULT, Labels, choose, label
 from countenance.trials.score_people import (
     MOST_SAMPLES,
+    MOST_WORDS,
     Codes,
     Naming,
     Oddities,
@@ -90,7 +91,7 @@ class _Pairs:
 
     def see(self, batch: Any, spill: Spill) -> Any:
         rows = np.zeros(len(batch.score), RECORD)
-        if self._layout.pair_group:
+        if self._layout.pair_group and len(self._codes.number) <= MOST_WORDS:
             rows["p"] = self._codes.of(batch.words[self._layout.pair_group])
         rows["r"] = batch.mated
         rows["score"] = batch.score
@@ -203,7 +204,11 @@ class _People:
         self, spill: Spill, scale: Scale, thresholds: tuple[float, ...], report: Callable[[float], None]
     ) -> dict[str, Any]:
         people = len(self._people.number)
-        groups, notes = choose([column.column(people) for column in self._labels], self._by)
+        countless = [column.name for column in self._labels if column.countless]
+        if countless and self._by is not None:
+            raise ScoreTableError(f"--by {countless[0]}: has more than {MOST_WORDS:,} values; bin it into bands")
+        self._notes += [f"column {n} is not a group: it has more than {MOST_WORDS:,} values" for n in countless]
+        groups, notes = choose([c.column(people) for c in self._labels if not c.countless], self._by)
         self._notes += notes
         cells, cell = _cells(groups, people)
         grid, exact = scale.grid(max(min(BINS, HISTOGRAMS // (len(cells) ** 2)), 1024), thresholds)
