@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["SPLIT", "mated_scores", "row_scores", "tile"]
+__all__ = ["SPLIT", "best", "flat", "mated_scores", "row_scores", "squares", "tile"]
 
 SPLIT = 128  # marks, in the table bin -> rung, a bin that a requested threshold splits
 
@@ -74,15 +74,104 @@ def rung_of(score: Any, ladder: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def insert(scores: Any, references: Any, score: Any, reference: Any) -> None:
-    """Put one reference among the K best of a probe; equal scores in the order of their numbers."""
-    k = scores.size - 1
-    if score < scores[k] or (score == scores[k] and reference > references[k] >= 0):
-        return
-    while k > 0 and (score > scores[k - 1] or (score == scores[k - 1] and reference < references[k - 1])):
-        scores[k], references[k] = scores[k - 1], references[k - 1]
+def insert(scores: Any, references: Any, p: Any, score: Any, reference: Any) -> None:
+    """Put one reference among the K best of probe ``p``; equal scores in the order of their numbers."""
+    k = scores.shape[1] - 1
+    while k > 0 and (score > scores[p, k - 1] or (score == scores[p, k - 1] and reference < references[p, k - 1])):
+        scores[p, k], references[p, k] = scores[p, k - 1], references[p, k - 1]
         k -= 1
-    scores[k], references[k] = score, reference
+    scores[p, k], references[p, k] = score, reference
+
+
+@numba.njit(cache=True, nogil=True)
+def best(scores: Any, rows: Any, skip: Any, order: Any, mate: Any, above: Any, best_s: Any, best_r: Any) -> None:
+    """Per probe row of a tile: references at or above its mate, and its best references. ``order`` numbers the
+    columns."""
+    first, last, p0 = rows
+    last_place = best_s.shape[1] - 1
+    for p in range(first, last):
+        for part in range(2):
+            start, end = (0, skip[0, p]) if part == 0 else (skip[1, p], scores.shape[1])
+            reached = 0
+            for j in range(start, end):
+                reached += scores[p, j] >= mate[p0 + p]
+            above[p0 + p] += reached
+            least = best_s[p0 + p, last_place]
+            for j in range(start, end):
+                s = scores[p, j]
+                if s >= least:
+                    known = best_r[p0 + p, last_place]
+                    if s > least or order[j] < known or known < 0:
+                        insert(best_s, best_r, p0 + p, s, order[j])
+                        least = best_s[p0 + p, last_place]
+
+
+@numba.njit(cache=True, nogil=True)
+def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, out: Any, codes: Any, tail: Any) -> Any:
+    """Score and count rows first to last of a tile whose comparisons all weigh the same; returns the tail's length.
+
+    Dot products in ``scores`` become scores. Columns skip[0, p] to skip[1, p] are passed over. ``out`` is (histogram by
+    regular bin, row and column counts by rung); rungs are kept in ``codes`` where that has room for them.
+    """
+    first, last, euclidean = rows
+    scale, offset, lut, ladder = grid
+    hist, row, col = out
+    tail_s, tail_l, tail_r, tail_n, cut = tail
+    wide, keep = scores.shape[1], codes.size > 0
+    bins = np.empty(wide, np.int32)
+    by_rung = np.zeros((4, SPLIT), np.int32)
+    for p in range(first, last):
+        line = scores[p]
+        row_scores(line, norms[0][p], norms[1], euclidean)
+        for j in range(wide):
+            bins[j] = max(np.int32(np.floor(line[j] * scale)) - offset, np.int32(0))
+        for part in range(2):
+            start, end = (0, skip[0, p]) if part == 0 else (skip[1, p], wide)
+            for j in range(start, end):
+                k = bins[j]
+                hist[k] += 1
+                r = lut[k]
+                if r >= SPLIT:
+                    r = rung_of(line[j], ladder)
+                by_rung[j & 3, r] += 1
+                col[j, r] += 1
+                if keep:
+                    codes[p, j] = r
+                if k >= cut:
+                    tail_s[tail_n], tail_l[tail_n], tail_r[tail_n] = line[j], p, j
+                    tail_n += 1
+        for r in range(row.shape[1]):
+            row[p, r] = by_rung[0, r] + by_rung[1, r] + by_rung[2, r] + by_rung[3, r]
+        by_rung[:] = 0
+    return tail_n
+
+
+@numba.njit(cache=True, nogil=True)
+def squares(codes: Any, rows: Any, sizes: Any, left: Any, right: Any, diagonal: Any, out: Any) -> None:
+    """Sum c ** 2 over the subject pairs of rows first to last of a tile, c counting comparisons at or above each rung.
+
+    All left subjects have ``sizes[0]`` templates, all right ones ``sizes[1]``; ``left`` and ``right`` are their subject
+    numbers.
+    """
+    first, last = rows
+    m, n = sizes
+    h = np.zeros(SPLIT, np.int32)
+    for i in range(first, last):
+        for j in range(i + 1 if diagonal else 0, right.size):
+            if left[i] == right[j]:
+                continue
+            top = 0
+            for p in range(i * m, i * m + m):
+                for q in range(j * n, j * n + n):
+                    r = codes[p, q]
+                    h[r] += 1
+                    top = max(top, r)
+            c = 0
+            for r in range(top, 0, -1):
+                c += h[r]
+                h[r] = 0
+                out[r] += c * c
+            h[0] = 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -92,23 +181,22 @@ def tile(
     rights: Any,
     diagonal: Any,
     grid: Any,
-    lut: Any,
-    ladder: Any,
     unit: Any,
     out: Any,
     tail: Any,
     search: Any,
 ) -> Any:
-    """Count one tile of scores (already final); returns the number of tail entries.
+    """Count one tile of scores (already final) of people with any number of templates; returns the number of tail
+    entries.
 
-    ``lefts`` and ``rights`` are (starts, subjects, first block, end block, first position), ``grid`` (scale, offset).
+    ``lefts`` and ``rights`` are (starts, subjects, first block, end block, first position), ``grid`` as in `flat`.
     """
     l_start, l_subject, i0, i1, p0 = lefts
     r_start, r_subject, j0, j1, q0 = rights
-    scale, offset = grid
+    scale, offset, lut, ladder = grid
     hist, whist, row_c, row_x, col_c, col_x, sq, csq, cross = out
     tail_s, tail_l, tail_r, tail_n, cut = tail
-    probes, l_order, r_order, c_hist, mate, rank, best_s, best_r = search
+    probes, r_order, c_hist, mate, rank, best_s, best_r = search
     h = np.zeros(ladder.size + 1, np.int64)
     for i in range(i0, i1):
         for j in range(i + 1 if diagonal else j0, j1):
@@ -130,12 +218,15 @@ def tile(
                     h[r] += 1
                     top = max(top, r)
                     if b >= cut:
-                        tail_s[tail_n], tail_l[tail_n], tail_r[tail_n] = s, l_order[p], r_order[q]
+                        tail_s[tail_n], tail_l[tail_n], tail_r[tail_n] = s, p - p0, q - q0
                         tail_n += 1
                     if probes:
                         c_hist[p, r] += 1
                         rank[p] += s >= mate[p]
-                        insert(best_s[p], best_r[p], s, r_order[q])
+                        k = best_s.shape[1] - 1
+                        known = best_r[p, k]
+                        if s > best_s[p, k] or known < 0 or (s == best_s[p, k] and r_order[q] < known):
+                            insert(best_s, best_r, p, s, r_order[q])
             c = 0
             h[0] = 0
             for r in range(top, 0, -1):

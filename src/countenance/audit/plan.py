@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from countenance.errors import InputError
 __all__ = ["Grid", "Plan", "Side", "make_grid", "make_ladder", "round_up"]
 
 PANEL = 1024
+PURE = 256
 BINS = 8192
 RUNGS = np.logspace(math.log10(0.5), -6, 30)
 MATED_RUNGS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9)
@@ -30,6 +32,18 @@ def round_up(threshold: float) -> np.float32:
     """The smallest float32 that is not below ``threshold``: a float32 score matches when it is at least this."""
     near = np.float32(threshold)
     return near if float(near) >= threshold else np.nextafter(near, np.float32(np.inf))
+
+
+class Panel(NamedTuple):
+    """Blocks first to last (exclusive) of one cell, at positions start to end; ``size`` templates each, 0 when they
+    differ."""
+
+    first: int
+    last: int
+    cell: int
+    size: int
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -47,12 +61,13 @@ class Side:
     starts: IntArray
     subject: IntArray
     cell: IntArray
-    panels: tuple[tuple[int, int, int], ...]
+    panels: tuple["Panel", ...]
 
     @classmethod
-    def make(cls, vectors: Float32Array, subject: IntArray, cell_of: IntArray, panel: int = PANEL) -> "Side":
+    def make(cls, vectors: Float32Array, subject: IntArray, cell_of: IntArray, pure: int = PURE) -> "Side":
         """Sort and cut. ``vectors`` are final (normalised for the cosine); ``cell_of`` (S,) is each subject's cell."""
-        order = np.lexsort((np.arange(len(subject)), subject, cell_of[subject])).astype(np.int64)
+        made = np.bincount(subject, minlength=len(cell_of))[subject]
+        order = np.lexsort((np.arange(len(subject)), subject, made, cell_of[subject])).astype(np.int64)
         ordered = subject[order]
         edges = np.flatnonzero(np.diff(ordered, prepend=-1)).astype(np.int64)
         starts = np.append(edges, len(ordered)).astype(np.int64)
@@ -60,7 +75,7 @@ class Side:
         cell = cell_of[people]
         vectors = vectors[order]
         norms = np.einsum("ij,ij->i", vectors, vectors)
-        return cls(vectors, norms, order, starts, people, cell, _panels(starts, cell, panel))
+        return cls(vectors, norms, order, starts, people, cell, _panels(starts, cell, pure))
 
     @property
     def sizes(self) -> IntArray:
@@ -70,17 +85,26 @@ class Side:
     @cached_property
     def widest(self) -> int:
         """Templates in the largest panel."""
-        return max((int(self.starts[b] - self.starts[a]) for a, b, _ in self.panels), default=0)
+        return max((p.end - p.start for p in self.panels), default=0)
 
 
-def _panels(starts: IntArray, cell: IntArray, panel: int) -> tuple[tuple[int, int, int], ...]:
-    found: list[tuple[int, int, int]] = []
+def _panels(starts: IntArray, cell: IntArray, pure: int) -> tuple[Panel, ...]:
+    """Cut where the cell changes, where the number of templates a subject changes (if ``pure`` or more have it), and
+    when full."""
+    sizes = np.diff(starts)
+    common = np.zeros(len(cell), np.int64)
+    for one in np.unique(cell):
+        mine = cell == one
+        counts = np.bincount(sizes[mine]) * np.arange(int(sizes[mine].max()) + 1)
+        common[mine] = np.where(counts[sizes[mine]] >= min(pure, counts.sum()), sizes[mine], 0)
+    found: list[Panel] = []
     first = 0
     for block in range(1, len(cell) + 1):
-        full = block == len(cell) or cell[block] != cell[first] or starts[block + 1] - starts[first] > panel
-        if full:
-            found.append((first, block, int(cell[first])))
-            first = block
+        like = block < len(cell) and cell[block] == cell[first] and common[block] == common[first]
+        if like and starts[block + 1] - starts[first] <= PANEL:
+            continue
+        found.append(Panel(first, block, int(cell[first]), int(common[first]), int(starts[first]), int(starts[block])))
+        first = block
     return tuple(found)
 
 
@@ -115,7 +139,10 @@ class Grid:
 
 @dataclass(frozen=True)
 class Plan:
-    """One sweep, ready to run. ``twin`` (left templates,) is the right side's position of the same template, or -1."""
+    """One sweep, ready to run. ``twin`` (left templates,) is the right side's position of the same template, or -1.
+
+    ``tail_cut`` is the regular bin from which non-mated comparisons are listed at first.
+    """
 
     left: Side
     right: Side
@@ -126,6 +153,7 @@ class Plan:
     cells: int
     pairs: IntArray
     unit_bits: int
+    tail_cut: int = 0
 
     @cached_property
     def tiles(self) -> tuple[tuple[int, int], ...]:
@@ -133,8 +161,34 @@ class Plan:
         rights = range(len(self.right.panels))
         if not self.symmetric:
             return tuple((a, b) for a in range(len(self.left.panels)) for b in rights)
-        wide = [b - a > 1 for a, b, _ in self.left.panels]
+        wide = [p.last - p.first > 1 for p in self.left.panels]
         return tuple((a, b) for a in rights for b in rights if a < b or (a == b and wide[a]))
+
+    @cached_property
+    def share(self) -> int:
+        """Comparisons of every subject pair, when they are the same for all; else 0. Then weights need no sums of their
+        own."""
+        left, right = (set(side.sizes.tolist()) for side in (self.left, self.right))
+        return left.pop() * right.pop() if len(left) == len(right) == 1 else 0
+
+    @property
+    def unit(self) -> int:
+        """The weight 1 in fixed point."""
+        return 1 << self.unit_bits
+
+    def weight(self, comparisons: int) -> int:
+        """The weight of one of a subject pair's comparisons, in fixed point."""
+        return (self.unit + comparisons // 2) // comparisons
+
+    @cached_property
+    def mates(self) -> IntArray:
+        """(2, left templates) the right side's positions of the same subject, from and to; 0 and 0 where there are
+        none."""
+        left, right = self.left, self.right
+        block = np.full(int(max(left.subject.max(), right.subject.max())) + 1, -1)
+        block[right.subject] = np.arange(len(right.subject))
+        at = np.repeat(block[left.subject], left.sizes)
+        return np.stack([np.where(at >= 0, right.starts[at], 0), np.where(at >= 0, right.starts[at + 1], 0)])
 
     def cell_pair(self, a: int, b: int) -> int:
         """Number of the cell pair: (probe, reference), or unordered with the smaller first."""

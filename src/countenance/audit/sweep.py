@@ -1,7 +1,9 @@
 """The one pass over all comparisons: templates in, tallies out."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countenance.audit import kernels
-from countenance.audit.accumulate import Best, Sums, Worker, suffix
-from countenance.audit.plan import PILOT, Grid, Plan, Side, make_grid, make_ladder
+from countenance.audit.accumulate import TAIL, Best, Sums, suffix, weights
+from countenance.audit.plan import PILOT, PURE, Grid, Plan, Side, make_grid, make_ladder
 from countenance.audit.tallies import (
     Candidates,
     DependenceSums,
@@ -25,6 +27,7 @@ from countenance.audit.tallies import (
     Tallies,
 )
 from countenance.audit.templates import TemplateSet
+from countenance.audit.worker import Worker
 from countenance.errors import InputError, NotEnoughDataError
 
 __all__ = ["tally"]
@@ -44,6 +47,7 @@ def tally(
     progress: Progress | None = None,
     verification: bool = True,
     search: bool = True,
+    threads: int | None = None,
 ) -> Tallies:
     """Compare, count, and forget the templates.
 
@@ -60,6 +64,7 @@ def tally(
     """
     if templates.system.documented_threshold is not None:
         thresholds = [*thresholds, templates.system.documented_threshold]
+    threads = threads or _cores()
     people = _People([s for s in (templates, probes, gallery) if s is not None])
     plans: dict[str, Plan] = {}
     sides: dict[str, tuple[Sides, Sides]] = {}
@@ -76,12 +81,19 @@ def tally(
         twin = np.full(found.count, -1)
         if found is wanted:
             twin[chosen] = np.arange(len(chosen))
-        left, right = people.side(found, np.arange(found.count)), people.side(wanted, chosen)
+        right = people.side(wanted, chosen)
+        single = bool((right.sizes == 1).all())  # then few enough tiles are left when no tile mixes sizes
+        left = people.side(found, np.arange(found.count), 1 if single else PURE)
         plans["search"] = _plan(left, right, False, twin, people, thresholds, seed)
         sides["search"] = (people.sides(found, np.arange(found.count)), people.sides(wanted, chosen))
     report = _Progress(progress, list(plans.values()))
-    done = {name: _run(plan, *sides[name], people, name == "search", report) for name, plan in plans.items()}
+    done = {name: _run(plan, *sides[name], people, name == "search", threads, report) for name, plan in plans.items()}
     return people.tallies(done.get("verification"), done.get("search"), seed)
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Progress:
@@ -99,8 +111,8 @@ class _Progress:
 
 
 def _tile_size(plan: Plan, tile: tuple[int, int]) -> int:
-    (i0, i1, _), (j0, j1, _) = plan.left.panels[tile[0]], plan.right.panels[tile[1]]
-    return int((plan.left.starts[i1] - plan.left.starts[i0]) * (plan.right.starts[j1] - plan.right.starts[j0]))
+    left, right = plan.left.panels[tile[0]], plan.right.panels[tile[1]]
+    return (left.end - left.start) * (right.end - right.start)
 
 
 class _People:
@@ -142,13 +154,13 @@ class _People:
     def _at(self, given: TemplateSet) -> IntArray:
         return self.number[next(k for k, s in enumerate(self.sets) if s is given)][given.subject]
 
-    def side(self, given: TemplateSet, chosen: NDArray[np.int64]) -> Side:
+    def side(self, given: TemplateSet, chosen: NDArray[np.int64], pure: int = PURE) -> Side:
         """The chosen templates, ready for a sweep."""
         vectors = given.vectors[chosen]
         if given.metric == "cosine":
             length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
             vectors = np.divide(vectors, length[:, None]).astype(np.float32)
-        return Side.make(vectors, self._at(given)[chosen], self.cell)
+        return Side.make(vectors, self._at(given)[chosen], self.cell, pure)
 
     def sides(self, given: TemplateSet, chosen: NDArray[np.int64]) -> Sides:
         """Who the chosen templates are."""
@@ -209,8 +221,21 @@ def _plan(
     scale, offset, base = make_grid(*_range(left, right, euclidean), len(pairs))
     bits = min(50, 62 - math.ceil(math.log2(int(pairs.sum()) + 1)))
     bare = Plan(left, right, symmetric, euclidean, Grid(scale, offset, base, base, base[:1]), twin, cells, pairs, bits)
-    edges, ladder = make_ladder(base, _pilot(bare, seed), mated_comparisons(bare)[2], thresholds)
-    return Plan(left, right, symmetric, euclidean, Grid(scale, offset, base, edges, ladder), twin, cells, pairs, bits)
+    pilot = _pilot(bare, seed)
+    edges, ladder = make_ladder(base, pilot, mated_comparisons(bare)[2], thresholds)
+    cut = _first_cut(pilot, base, int(_pair_sums(left, right, symmetric, cells, 1).sum()))
+    return replace(bare, grid=Grid(scale, offset, base, edges, ladder), tail_cut=cut)
+
+
+def _first_cut(pilot: Float32Array, base: FloatArray, comparisons: int) -> int:
+    """The bin above which the pilot promises some four times as many comparisons as the tail may hold; it rises
+    later."""
+    if comparisons <= 2 * TAIL or pilot.size < 100:
+        return 0
+    place = max(50, math.ceil(pilot.size * 4 * TAIL / comparisons))
+    if place >= pilot.size:
+        return 0
+    return max(int(np.searchsorted(base, np.partition(pilot, -place)[-place], side="right")) - 1, 0)
 
 
 def _range(left: Side, right: Side, euclidean: bool) -> tuple[float, float]:
@@ -260,28 +285,25 @@ def _pilot(plan: Plan, seed: int) -> Float32Array:
 def mated_comparisons(plan: Plan) -> tuple[IntArray, IntArray, Float32Array]:
     """(left position, right position, score) of every mated comparison, in the order of positions."""
     left, right = plan.left, plan.right
-    people = np.repeat(np.arange(len(left.subject)), left.sizes)
+    begin, end = plan.mates
     if plan.symmetric:
-        begin, end = np.arange(1, len(people) + 1), left.starts[people + 1]
-    else:
-        at = np.searchsorted(right.subject, left.subject, sorter=(by := np.argsort(right.subject)))
-        at = by[np.minimum(at, len(by) - 1)]
-        same = right.subject[at] == left.subject
-        begin = np.where(same, right.starts[at], 0)[people]
-        end = np.where(same, right.starts[at + 1], 0)[people]
+        begin = np.arange(1, len(end) + 1)
     room = int((end - begin).sum())
     out = (np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.float32))
     _, count = kernels.mated_scores(left.vectors, right.vectors, plan.euclidean, 0, begin, end, plan.twin, *out)
     return out[0][:count], out[1][:count], out[2][:count]
 
 
-def _run(plan: Plan, left: Sides, right: Sides, people: _People, search: bool, report: _Progress) -> Sweep:
+def _run(
+    plan: Plan, left: Sides, right: Sides, people: _People, search: bool, threads: int, report: _Progress
+) -> Sweep:
     mated = mated_comparisons(plan)
     mate = _best_mates(plan, mated) if search else None
-    worker = Worker(plan, 0, mate)
-    for tile in plan.tiles:
-        worker.count(tile)
-        report.add(plan, tile)
+    with ThreadPoolExecutor(threads) as pool:
+        worker = Worker(plan, mate, pool, threads)
+        for tile in plan.tiles:
+            worker.count(tile)
+            report.add(plan, tile)
     return _finish(plan, worker.sums, mated, mate, left, right, people)
 
 
@@ -300,11 +322,10 @@ def _finish(
     right: Sides,
     people: _People,
 ) -> Sweep:
-    one = 2.0**-plan.unit_bits
     tail = sums.tail.shortened(plan)
-    left_right = tail.left, tail.right
+    score, first, second = tail.whole
     if plan.symmetric:
-        left_right = np.minimum(*left_right), np.maximum(*left_right)
+        first, second = np.minimum(first, second), np.maximum(first, second)
     nonmated, weight = _split(plan, sums)
     return Sweep(
         symmetric=plan.symmetric,
@@ -313,7 +334,7 @@ def _finish(
         cell_pairs=_cell_pairs(plan),
         pairs=plan.pairs,
         nonmated=nonmated,
-        nonmated_weight=weight.astype(np.float64) * one,
+        nonmated_weight=weight,
         mated=_mated_counts(plan, mated)[0],
         mated_weight=_mated_counts(plan, mated)[1],
         left=left,
@@ -321,7 +342,7 @@ def _finish(
         dependence=_dependence(plan, sums, len(people.names)),
         mated_sums=_mated_sums(plan, mated, len(people.names)),
         tail_cut=float(plan.grid.base[tail.cut]) if tail.cut < len(plan.grid.base) else math.inf,
-        tail=_ordered(tail.score, *left_right, -1),
+        tail=_ordered(score, first, second, -1),
         mated_low=_mated_low(plan, mated),
         candidates=None if mate is None or sums.best is None else _candidates(plan, sums.best, mated, mate),
     )
@@ -338,11 +359,12 @@ def _cell_pairs(plan: Plan) -> IntArray:
     return np.stack(np.divmod(np.arange(plan.cells**2), plan.cells), axis=1).astype(np.int64)
 
 
-def _split(plan: Plan, sums: Sums) -> tuple[IntArray, IntArray]:
+def _split(plan: Plan, sums: Sums) -> tuple[IntArray, FloatArray]:
     """Counts and weights (P, B) on all edges: from those on the regular edges and those at the rungs, both exact."""
     grid = plan.grid
     found = []
-    for hist, rows in ((sums.hist, sums.row), (sums.hist_weight, sums.row_weight)):
+    weighted = not plan.share
+    for hist, rows in ((sums.hist, sums.row), (sums.hist_weight, sums.row_weight))[: 1 + weighted]:
         at_rungs = _pair_totals(plan, rows)
         reached = np.empty((len(plan.pairs), len(grid.edges)), np.int64)
         regular = np.searchsorted(grid.edges, grid.base)
@@ -352,13 +374,14 @@ def _split(plan: Plan, sums: Sums) -> tuple[IntArray, IntArray]:
         reached[:, rungs[~below]] = at_rungs[:, ~below]
         reached[:, rungs[below]] = hist.sum(axis=1)[:, None]
         found.append(-np.diff(reached, axis=1, append=0))
-    return found[0], found[1]
+    return found[0], weights(plan, found[0], found[-1])
 
 
 def _pair_totals(plan: Plan, rows: IntArray) -> IntArray:
     """(P, L) sums of the row sums over each cell pair; in a symmetric sweep a pair within a cell is in two rows."""
     by_cell = np.zeros((plan.cells, *rows.shape[1:]), np.int64)
-    np.add.at(by_cell, plan.left.cell, rows)
+    for cell in range(plan.cells):
+        by_cell[cell] = rows[plan.left.cell == cell].sum(axis=0, dtype=np.int64)
     reached = suffix(by_cell)
     if not plan.symmetric:
         return reached.reshape(-1, reached.shape[-1])
@@ -386,13 +409,15 @@ def _dependence(plan: Plan, sums: Sums, subjects: int) -> DependenceSums:
 
 
 def _margin(
-    plan: Plan, side: Side, other: Side, counts: IntArray, weights: IntArray, subjects: int
+    plan: Plan, side: Side, other: Side, counts: IntArray, weighted: IntArray, subjects: int
 ) -> tuple[Float32Array, IntArray, IntArray, IntArray]:
     """(rows, row_counts, row_pairs, row_comparisons) of one side, spread over all subjects."""
     shape = (len(plan.grid.ladder), subjects, plan.cells)
     rows, row_counts = np.zeros(shape, np.float32), np.zeros(shape, np.int64)
-    row_counts[:, side.subject] = np.moveaxis(suffix(counts), -1, 0)
-    rows[:, side.subject] = np.moveaxis(suffix(weights) * 2.0**-plan.unit_bits, -1, 0)
+    reached = suffix(counts)
+    row_counts[:, side.subject] = np.moveaxis(reached, -1, 0)
+    shares = weights(plan, reached, suffix(weighted))
+    rows[:, side.subject] = np.moveaxis(shares, -1, 0)
     partners = np.tile(np.bincount(other.cell, minlength=plan.cells), (len(side.subject), 1))
     met = np.tile(np.bincount(other.cell, other.sizes, plan.cells).astype(np.int64), (len(side.subject), 1))
     _, i, j = np.intersect1d(side.subject, other.subject, assume_unique=True, return_indices=True)
