@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countenance.audit import audit
+from countenance.audit import Verdict, adjudicate, audit
 from countenance.audit.tallies import Sweep, System, Tallies
 from countenance.audit.tallyfile import load_tallies, save_tallies
 from countenance.audit.validate import validate
-from countenance.errors import InputError, ScoreTableError
+from countenance.errors import InputError, ScoreTableError, TalliesError
 from countenance.trials import read_scores
 from countenance.trials import scores as scores_module
 
@@ -496,3 +496,9 @@ def test_a_column_with_countless_values_is_no_group_and_takes_no_memory(
     by_hand(rows, found)
     with pytest.raises(ScoreTableError, match="--by file: has more than 30 values"):
         read_scores(tmp_path / "s.csv", by=["file"])
+
+
+def test_verdicts_on_a_table_of_scores_are_refused(tmp_path: Path) -> None:
+    tallies = read_scores(write(tmp_path / "s.csv", people_rows(np.random.default_rng(14))))
+    with pytest.raises(TalliesError, match="correct its labels instead"):
+        adjudicate(tallies, [Verdict("s0", "s1", "same", subjects=True)])

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from countenance.audit import Verdict
 from countenance.errors import ManifestError
-from countenance.trials import Verdict, read_verdicts
+from countenance.trials import read_verdicts
 
 
 def write(folder: Path, text: str) -> Path:
@@ -21,8 +22,11 @@ def test_photos_and_people(tmp_path: Path) -> None:
         Verdict("a.jpg", "b.jpg", "same"),
         Verdict("e.jpg", "f.jpg", "unsure"),
     )
-    people = write(tmp_path, "left_subject,right_subject,verdict\nBob,Robert,different\n")
-    assert read_verdicts(people) == (Verdict("Bob", "Robert", "different", subjects=True),)
+    people = write(tmp_path, "left_subject,right_subject,verdict\nBob,Robert,same\nMike,Mike,different\n")
+    assert read_verdicts(people) == (
+        Verdict("Bob", "Robert", "same", subjects=True),
+        Verdict("Mike", "Mike", "different", subjects=True),
+    )
     assert read_verdicts(write(tmp_path, "left,right,verdict\n")) == ()
 
 

@@ -59,11 +59,15 @@ def adjudicate(tallies: Tallies, verdicts: Iterable[Judged]) -> Tallies:
 
     A verdict that agrees with the labels, or is ``unsure``, changes nothing; one on a pair that is not listed is
     counted in a note. Raises TalliesError when verdicts were applied before: give all of them at once, on the original
-    tallies.
+    tallies, and when the tallies come from a table of scores.
     """
     if "adjudicated" in tallies.inputs:
         raise TalliesError(
             "adjudicated: verdicts were applied before; give all of them at once, on the original tallies"
+        )
+    if "scores" in tallies.inputs:  # pairs of people were compared any number of times, which tallies do not hold
+        raise TalliesError(
+            "--adjudicated: a table of scores cannot be corrected afterwards; correct its labels instead"
         )
     wanted = [v for v in verdicts if v.verdict != "unsure"]
     met: set[int] = set()

@@ -32,7 +32,7 @@ def read_verdicts(path: str | os.PathLike[str]) -> tuple[Verdict, ...]:
             raise ManifestError(f"{where}: verdict {told!r}; write same, different or unsure, or leave it empty")
         if not left or not right:
             raise ManifestError(f"{where}: no {right_name if left else left_name}; fill it in or delete the row")
-        if left == right:
+        if left == right and not subjects:  # a person can be two, in photos that bear one name
             raise ManifestError(f"{where}: {left!r} stands on both sides; name the two that were compared")
         pair = (min(left, right), max(left, right))
         before = found.setdefault(pair, (Verdict(left, right, verdict, subjects), place))
