@@ -6,13 +6,13 @@ nearest value above it. ``docs/estimators/thresholds.md`` has the formulas and w
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from countenance.audit.intervals import Interval, pair_rate_interval, zero_error_bounds
+from countenance.audit.intervals import Dependence, Interval, dependence, pair_rate_interval, zero_error_bounds
 from countenance.audit.rates import false_match, false_nonmatch, pair_sums, rates_along, threshold_for
 from countenance.audit.result import Estimate, Json
 from countenance.audit.subjecttail import SubjectTail
@@ -205,14 +205,28 @@ def _lowest_certain(half: SubjectTail, grid: FloatArray, target_fmr: float) -> f
     listed = grid[grid >= half.cut]
     fmr = np.array([half.rate(float(t)) for t in listed])
     candidates = _candidates(listed[fmr <= target_fmr], fmr[fmr <= target_fmr], half.cut)
-    certain = _downwards(candidates, lambda t: pair_rate_interval(half.sums(t)).high <= target_fmr)
+    known = _dependence(half)
+    certain = _downwards(candidates, lambda t: _interval(half, t, known).high <= target_fmr)
     return certain[-1] if certain else None
+
+
+def _interval(tail: SubjectTail, threshold: float, known: Dependence | None) -> Interval:
+    return pair_rate_interval(replace(tail.sums(threshold), known=known))
+
+
+def _dependence(tail: SubjectTail) -> Dependence | None:
+    """The dependence at FMR 0.1 or the lowest score listed; None where nothing or everything matches there."""
+    if tail.score.size == 0:
+        return None
+    at = int(np.searchsorted(np.cumsum(tail.weight), 0.1 * tail.pairs))
+    sums = tail.sums(max(float(tail.score[min(at, tail.score.size - 1)]), tail.cut))
+    return dependence(sums) if 0.0 < sums.rate < 1.0 else None
 
 
 def _estimate(tail: SubjectTail, threshold: float) -> Estimate:
     errors = tail.above(threshold)
     bound = zero_error_bounds(tail.pairs, tail.people)[1] if errors == 0 else None
-    interval = pair_rate_interval(tail.sums(threshold))
+    interval = _interval(tail, threshold, _dependence(tail))
     return Estimate(tail.rate(threshold), interval, errors=errors, trials=tail.pairs, disjoint_bound=bound)
 
 
