@@ -245,14 +245,12 @@ def embedded() -> AuditResult:
         headline="Set to dlib’s threshold for comparing one face with one other (distance 0.60), used here to search, "
         "the default engine matched 28 of 509 members of Congress to somebody else among 5,749 strangers.",
         inputs={
-            "system": {
-                "name": "CenterFace + dlib ResNet, mirrored",
-                "pipeline": "sha256:5f0c3e1f7a9e88dd0b12",
-                "metric": "euclidean",
-                "documented_threshold": -0.6,
-                "documented_meaning": "dlib’s threshold for comparing one face with one other",
-                "models": {"detector": "sha256:77e3", "embedder": "sha256:abcd"},
-            },
+            "system": "CenterFace + dlib ResNet, mirrored",
+            "pipeline": "sha256:5f0c3e1f7a9e88dd0b12",
+            "metric": "euclidean",
+            "documented_threshold": -0.6,
+            "documented_meaning": "dlib’s threshold for comparing one face with one other",
+            "models": {"detector": "sha256:77e3", "embedder": "sha256:abcd"},
             "files": [{"path": "congress-lfw.tallies", "sha256": "ab" * 32}],
             "versions": {"countenance": "0.1.0", "numpy": "2.1.0"},
             "seed": 0,
@@ -335,6 +333,48 @@ def embedded() -> AuditResult:
             ),
             ({"target_fmr": 1e-6, "subjects": 10_000, "more": 4251},),
         ),
+        comparison={
+            "first": "dlib ResNet",
+            "second": "MobileFaceNet",
+            "people": 5749,
+            "contrasts": [
+                {
+                    "what": "FNMR",
+                    "target": 1e-4,
+                    "group": {},
+                    "first": 0.27,
+                    "second": 0.02,
+                    "change": 0.074,
+                    "interval": [0.05, 0.1],
+                    "lower": "second",
+                    "reason": None,
+                },
+                {
+                    "what": "FMR",
+                    "target": 0.05,
+                    "group": {"gender": "female"},
+                    "first": 3e-3,
+                    "second": 2.8e-3,
+                    "change": 0.93,
+                    "interval": [0.5, 1.9],
+                    "lower": None,
+                    "reason": None,
+                },
+                {
+                    "what": "FMR",
+                    "target": 0.05,
+                    "group": {"gender": "male"},
+                    "first": None,
+                    "second": None,
+                    "change": None,
+                    "interval": None,
+                    "lower": None,
+                    "reason": "too few people",
+                },
+            ],
+            "sentences": ["At FMR 1 in 10,000, MobileFaceNet misses fewer people than dlib ResNet."],
+            "notes": [],
+        },
         suspects=(
             Suspect(
                 "nonmated_alike",
@@ -394,7 +434,7 @@ def photos() -> AuditResult:
         for k in range(5)
     )
     search = replace(embedded().search, pairs=pairs) if embedded().search else None
-    inputs = {"system": {"name": hostile, "metric": "cosine"}, "command": hostile, "versions": {hostile: hostile}}
+    inputs = {"system": hostile, "metric": "cosine", "command": hostile, "versions": {hostile: hostile}}
     return replace(
         whole,
         inputs=inputs,
@@ -455,7 +495,7 @@ def zero_errors() -> AuditResult:
     )
     return AuditResult(
         headline="At score 0.70, none of 4,321 people was matched to somebody else among 900 others (at most 0.086 %).",
-        inputs={"system": {"name": "any", "metric": "cosine"}},
+        inputs={"system": "any", "metric": "cosine"},
         counts=Counts(4321, 5000, 90, 9_000_000),
         verification=verification,
         search=search,

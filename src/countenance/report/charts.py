@@ -97,7 +97,11 @@ class Frame:
             parts.append(
                 Markup('<line class="stub" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(_n(at), bottom, bottom + 5)
             )
-            parts.append(Markup('<text class="tick mid" x="{}" y="{}">{}</text>').format(_n(at), bottom + 19, label))
+            # A label at the very edge ends there, so that it stays on a narrow page.
+            side, shift = ("end", 10) if at > right - 12 and len(label) > 6 else ("mid", 0)
+            parts.append(
+                Markup('<text class="tick {}" x="{}" y="{}">{}</text>').format(side, _n(at + shift), bottom + 19, label)
+            )
         parts.append(Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(left, right, bottom, bottom))
         if y.title:
             parts.append(Markup('<text class="title" x="{}" y="{}">{}</text>').format(2, 14, y.title))
@@ -143,19 +147,22 @@ class Frame:
         )
 
     def mark(self, x: float, label: str, level: int = 0) -> None:
-        """A threshold: a vertical line with its name at the top, on the side that has room."""
+        """A threshold: a vertical line with its name above the drawing, on the side that has room."""
         if not self.x.holds(x):
             return
-        at, top = self.x(x), self.y.end
+        at, top = self.x(x), self.y.end - 6 - 16 * level
         left = at > (self.x.start + self.x.end) / 2
         self.parts.append(
-            Markup('<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(_n(at), _n(top), self.y.start)
-        )
-        self.parts.append(
-            Markup('<text class="marked {}" x="{}" y="{}">{}</text>').format(
-                "end" if left else "", _n(at - 6 if left else at + 6), _n(top + 12 + 15 * level), label
+            Markup('<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
+                _n(at), _n(top - 9 if label else self.y.end), self.y.start
             )
         )
+        if label:
+            self.parts.append(
+                Markup('<text class="marked {}" x="{}" y="{}">{}</text>').format(
+                    "end" if left else "", _n(at - 6 if left else at + 6), _n(top), label
+                )
+            )
 
     def shade(self, low: float, high: float, label: str = "") -> None:
         """A stretch of the x axis set apart, such as extrapolation."""

@@ -21,6 +21,7 @@ __all__ = [
     "tail_figure",
 ]
 
+HALF = 0.5  # a DET curve ends where every second stranger matches
 SMALLEST = 1e-9  # no axis goes below
 EVERYONE = "s-all"
 
@@ -98,7 +99,7 @@ def det_figures(result: AuditResult) -> list[Figure]:
             continue
         lines = [(_series(c, c.fmr, n), c) for n, c in curves if c.fmr is not None and c.fnmr is not None]
         points = [p for _, c in lines for p in _det_points(c)]
-        if not points:
+        if not any(sum(x < HALF for x, _ in _det_points(c)) >= 3 for _, c in lines):
             continue
         mark = _first_marked(result)
         draw = _det_drawing(lines, points, mark)
@@ -271,6 +272,7 @@ def _rates_figure(result: AuditResult, series: list[Series], title: str, axis: s
             (low_x, high_x, "linear", [(v, scores.bare(v)) for v in nice(low_x, high_x, 4 if narrow else 8)]),
             (bottom, top, "log", [(v, _share_label(v)) for v in decades(bottom, top)]),
             (f"threshold ({scores.noun}) — stricter →", axis),
+            marks=len(marks),
         )
         for s in series:
             if s.index is not None or len(series) == 1:
@@ -335,7 +337,7 @@ def _det_drawing(
         return low, max(0.5, min(0.99, max(v for v in values if v < 0.99)) if any(v < 0.99 for v in values) else 0.5)
 
     (x_low, x_high), (y_low, y_high) = reach([p[0] for p in points]), reach([p[1] for p in points])
-    x_high = min(x_high, 0.5)
+    x_high = min(x_high, HALF)
 
     def draw(narrow: bool) -> Markup:
         frame = _frame(
@@ -344,7 +346,7 @@ def _det_drawing(
                 x_low,
                 x_high,
                 "probit",
-                [(v, _percent_label(v)) for v in probit_ticks(x_low, x_high, 4 if narrow else 8)],
+                [(v, _percent_label(v)) for v in probit_ticks(x_low, x_high, 3 if narrow else 8)],
             ),
             (y_low, y_high, "probit", [(v, _percent_label(v)) for v in probit_ticks(y_low, y_high)]),
             ("strangers taken for one person (FMR)", "one person taken for two (FNMR)"),
@@ -376,6 +378,7 @@ def _density_drawing(result: AuditResult, curve: Curve, narrow: bool | None) -> 
         (0.0, top, "linear", []),
         ("" if small else scores.noun, ""),
         flat=True,
+        marks=0 if small else len(_marks(result)),
     )
     for heights, style in zip(both, ("nonmated", "mated"), strict=True):
         frame.steps(edges, heights, style)
@@ -410,23 +413,20 @@ def _frame(
     y: tuple[float, float, str, list[tuple[float, str]]],
     titles: tuple[str, str],
     flat: bool = False,
+    marks: int = 0,
 ) -> Frame:
+    """Room for both axes, and above the drawing for the names of `marks` thresholds; `flat` has no vertical scale."""
     width, height = {False: (860, 430), True: (360, 340), None: (240, 130)}[narrow]
+    if flat and narrow is not None:
+        height = int(height * 0.72)
     left, right = (8 if flat else 96 if narrow else 104), 12
-    top, bottom = (30 if titles[1] else 14), (50 if titles[0] else 26)
+    top = (28 if titles[1] else 8) + 17 * marks
+    bottom = 50 if titles[0] else 26
     return Frame(
         width,
-        height if not flat or narrow is None else int(height * 0.72),
+        height + 17 * marks,
         Axis(x[0], x[1], left, width - right, x[2], tuple(x[3]), titles[0]),
-        Axis(
-            y[0],
-            y[1],
-            (height if not flat or narrow is None else int(height * 0.72)) - bottom,
-            top,
-            y[2],
-            tuple(y[3]),
-            titles[1],
-        ),
+        Axis(y[0], y[1], height + 17 * marks - bottom, top, y[2], tuple(y[3]), titles[1]),
     )
 
 

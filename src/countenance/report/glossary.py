@@ -57,7 +57,7 @@ TERMS = (
         "comparisons.",
     ),
     (
-        "None in 4,321 (at most 0.086 %)",
+        "“none in 4,321 (at most 0.086 %)”",
         "No error was seen. The rate may still be as high as the bound; it is not zero.",
     ),
     (

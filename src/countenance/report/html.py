@@ -23,6 +23,16 @@ Thumbnail = Callable[[str], bytes | None]
 TEMPLATES = Path(__file__).with_name("templates")
 LISTED = 40  # pairs shown; audit.json has them all
 PHOTO_BYTES = 1_500_000  # all thumbnails together, so that the page stays small enough to send
+RATES: dict[str, Callable[..., str]] = {
+    "at_most": words.at_most,
+    "one_in": lambda share: words.one_in(share) or words.percent(share),
+    "percent": words.percent,
+    "plain": words.plain,
+    "predicted": words.predicted,
+    "rate": words.rate,
+    "share": words.share,
+}
+HEADS = {"target_fmr": "false match rate to be shown", "subjects": "people needed", "more": "beyond those tested"}
 KINDS = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
 
 
@@ -38,23 +48,27 @@ def render_html(result: AuditResult, thumbnail: Thumbnail | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "count": words.count,
-        "percent": words.percent,
-        "plain": words.plain,
-        "group": words.group_name,
-        "share": words.share,
-    }
-    environment.filters |= {
-        "rate": words.rate,
-        "at_most": words.at_most,
-        "one_in": lambda v: words.one_in(v) or words.percent(v),
-    }
+    environment.filters |= {name: _tight(tell) for name, tell in RATES.items()}
+    environment.filters |= {"count": words.count, "group": words.group_name, "tight": _unbroken, "number": _number}
+    environment.filters["signed"] = lambda form, value: (form % value).replace("-", "−")
     # The hash must be of exactly what stands between the style tags.
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     page = environment.get_template("report.html.j2")
     return page.render(style=Markup(style), style_digest=digest, **_context(result, _Photos(thumbnail)))  # noqa: S704
+
+
+def _tight(tell: Callable[..., str]) -> Callable[..., str]:
+    return lambda *given: _unbroken(tell(*given))
+
+
+def _unbroken(text: str) -> str:
+    """No line may end between a number and its per cent sign."""
+    return text.replace(" %", "\u00a0%")
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
 
 
 def _context(result: AuditResult, photos: "_Photos") -> dict[str, Any]:
@@ -66,7 +80,7 @@ def _context(result: AuditResult, photos: "_Photos") -> dict[str, Any]:
         "result": result,
         "scores": scores,
         "lead": lead,
-        "system": reading.system_facts(result),
+        "system": reading.system_name(result),
         "introduce": lambda point: reading.introduce(point, result),
         "tie_rule": TIE_RULE,
         "weighting": glossary.WEIGHTING.get(result.weighting, result.weighting),
@@ -209,7 +223,9 @@ def _both(result: AuditResult) -> list[tuple[str, str, str, str]]:
 def _columns(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Free-form rows as a table: heads and cells in words."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    return tuple(k.replace("_", " ") for k in keys), tuple(tuple(_cell(k, row.get(k)) for k in keys) for row in rows)
+    return tuple(HEADS.get(k, k.replace("_", " ")) for k in keys), tuple(
+        tuple(_cell(k, row.get(k)) for k in keys) for row in rows
+    )
 
 
 def _cell(key: str, value: Any) -> str:

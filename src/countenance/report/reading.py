@@ -16,22 +16,22 @@ __all__ = [
     "lead_threshold",
     "rates_at",
     "scores_of",
-    "system_facts",
+    "system_name",
 ]
 
 T = TypeVar("T")
 RARE = 0.01  # beside the set threshold, the one at which about one search in a hundred goes wrong is shown
 
 
-def system_facts(result: AuditResult) -> Mapping[str, object]:
-    """What is recorded of the system measured: ``inputs.system``, or ``inputs`` itself where there is none."""
-    found = result.inputs.get("system")
-    return found if isinstance(found, Mapping) else result.inputs
+def system_name(result: AuditResult) -> str | None:
+    """What was measured, where it has a name."""
+    name = result.inputs.get("system")
+    return str(name) if name else None
 
 
 def scores_of(result: AuditResult) -> words.Scores:
     """How this system's scores are written: Euclidean distances are kept negated and shown as distances."""
-    return words.Scores(distance=system_facts(result).get("metric") == "euclidean")
+    return words.Scores(distance=result.inputs.get("metric") == "euclidean")
 
 
 def by_columns(items: Iterable[T], group: Callable[[T], Mapping[str, str]]) -> dict[tuple[str, ...], list[T]]:
@@ -95,7 +95,7 @@ def rates_at(result: AuditResult, threshold: float | None) -> list[GroupRates]:
 def introduce(point: SearchPoint | Operating, result: AuditResult) -> str:
     """Why a threshold is shown: ``the vendor's documented threshold (1:1 verification)``, ``asked for``, and so on."""
     if point.origin == "documented":
-        meaning = system_facts(result).get("documented_meaning")
+        meaning = result.inputs.get("documented_meaning")
         return f"{meaning}" if meaning else "the documented threshold"
     if point.origin == "asked":
         return "the threshold asked for"

@@ -47,10 +47,10 @@ class RateTable:
 
     title: str
     why: str
-    heads: tuple[str, str]
+    head: str
     parts: tuple[tuple[str, tuple[RateRow, ...]], ...]
     axis: Markup
-    log: bool
+    without: str = ""
 
     @property
     def few(self) -> bool:
@@ -78,7 +78,7 @@ def search_table(result: AuditResult, point: SearchPoint) -> RateTable:
     return _table(
         f"At {reading.scores_of(result)(point.threshold)}",
         reading.introduce(point, result),
-        ("people searched for", "matched to somebody else"),
+        "matched to somebody else",
         [entry(point.everyone), *(entry(g) for g in point.groups)],
     )
 
@@ -108,10 +108,12 @@ def _verification(
     if not any(e.estimate.value is not None for e in entries):
         return None
     why = reading.introduce(whole, result) if whole else ""
-    return _table(f"At {reading.scores_of(result)(threshold)}", why, ("comparisons", head), entries)
+    return _table(f"At {reading.scores_of(result)(threshold)}", why, head, entries)
 
 
-def _table(title: str, why: str, heads: tuple[str, str], entries: list[Entry]) -> RateTable:
+def _table(title: str, why: str, head: str, entries: list[Entry]) -> RateTable:
+    empty = [e for e in entries if e.group and e.estimate.value is None and not e.trials]
+    entries = [e for e in entries if e not in empty]
     axis = _axis([e.estimate for e in entries if not e.too_small])
     whole = next((e.estimate.value for e in entries if not e.group), None)
     grouped = reading.by_columns(entries, lambda e: e.group)
@@ -119,7 +121,8 @@ def _table(title: str, why: str, heads: tuple[str, str], entries: list[Entry]) -
         (reading.grouping_name(columns) if columns else "", tuple(_row(e, axis, whole) for e in found))
         for columns, found in sorted(grouped.items(), key=lambda item: bool(item[0]))
     )
-    return RateTable(title, why, heads, parts, _axis_svg(axis), axis.kind == "log")
+    without = "; ".join(words.group_name(e.group) for e in empty)
+    return RateTable(title, why, head, parts, _axis_svg(axis), without)
 
 
 def _row(entry: Entry, axis: Axis, whole: float | None) -> RateRow:
@@ -143,7 +146,7 @@ def _axis(estimates: Sequence[Estimate]) -> Axis:
     if values and top / min(values) > SPREAD:
         low = 10.0 ** math.floor(math.log10(min(values)))
         high = min(1.0, 10.0 ** math.ceil(math.log10(top)))
-        ticks = decades(low, high, 4)
+        ticks = decades(low, high, 3)
         return Axis(low, high, 2, 96, "log", tuple((t, "all" if t == 1 else f"1 in {1 / t:,.0f}") for t in ticks))
     steps = nice(0, min(1.0, top), 3)
     return Axis(0, min(1.0, top * 1.02), 2, 96, "linear", tuple((t, _tick(t)) for t in steps))
@@ -213,7 +216,8 @@ def matrices(result: AuditResult) -> list[Matrix]:
     """One table for each grouping; symmetric, so only the lower half is filled."""
     rows = result.verification.matrix if result.verification else ()
     grouped = reading.by_columns(rows, lambda r: r["group"])
-    return [_matrix(columns, found) for columns, found in grouped.items() if columns and len(found) > 1]
+    known = {k: found for k, found in grouped.items() if k and any(r.get("fmr") is not None for r in found)}
+    return [_matrix(columns, found) for columns, found in known.items() if len(found) > 1]
 
 
 def _matrix(columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]]) -> Matrix:
@@ -242,6 +246,6 @@ def _cell(row: Mapping[str, Any], low: float, high: float) -> MatrixCell:
         detail = found.reason or "" if value is None else words.beside(found).strip("()")
         return MatrixCell(main, detail, among if value is None else "", None)
     share = (math.log10(value) - low) / (high - low) if high > low else 0.0
-    detail = words.interval(found.interval) if found.interval else "uncertainty not known"
+    detail = words.interval(found.interval, value) if found.interval else "uncertainty not known"
     main = words.one_in(value) or words.percent(value)
     return MatrixCell(main, detail, among, min(HEATS - 1, int(share * HEATS)))

@@ -1,6 +1,7 @@
 """The result in a terminal: what a reader must know in ten seconds, in 80 columns, with or without colour."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ __all__ = ["print_summary", "summary"]
 
 WIDTH = 80
 RARE = 0.01  # below this, "1 in 130" is said beside the percentage
+CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # and those that turn text round
+COMPARED = 3  # sentences; the report has them all
 NOT_TESTED = 4  # lines; the report has them all
 
 
@@ -34,7 +37,7 @@ def print_summary(result: AuditResult, report: Path | None = None, console: Cons
 
 def summary(result: AuditResult, report: Path | None = None) -> RenderableType:
     """The summary as something rich can print; all text from the data is shown as it is, never as markup."""
-    parts: list[RenderableType] = [Text(""), Text(result.headline, style="bold"), Text("")]
+    parts: list[RenderableType] = [Text(""), _text(result.headline, "bold"), Text("")]
     if result.adjudicated:
         parts += [
             _labelled("After a person's verdicts on suspected label errors", result.adjudicated.headline),
@@ -46,25 +49,27 @@ def summary(result: AuditResult, report: Path | None = None) -> RenderableType:
     for found in [d for d in result.differentials if d.threshold == lead]:
         where = f"By {reading.grouping_name(found.by)}, at {reading.scores_of(result)(found.threshold)}"
         parts.append(_labelled(where, found.verdict))
+    for line in (result.comparison or {}).get("sentences", ())[:COMPARED]:
+        parts.append(_labelled("Compared", line))
     if result.suspects:
         parts.append(
             _labelled("Suspected label errors", f"{words.count(len(result.suspects))} pairs, listed in the report")
         )
     parts += [_labelled("Not tested", line) for line in _not_tested(result)]
     if report is not None:
-        parts += [Text(""), Text.assemble(("Report: ", "bold"), str(report))]
+        parts += [Text(""), _assembled(("Report: ", "bold"), str(report))]
     return Group(*parts)
 
 
 def _labelled(label: str, text: str) -> Text:
-    return Text.assemble((f"{label}: ", "bold cyan"), text)
+    return _assembled((f"{label}: ", "bold cyan"), text)
 
 
 def _tested(result: AuditResult) -> str:
     """Who was tested, in one or two lines."""
     counts, search = result.counts, result.search
-    name = reading.system_facts(result).get("name")
-    told = [str(name)] if name else []
+    name = reading.system_name(result)
+    told = [name] if name else []
     if search:
         told.append(
             f"{words.count(search.probes)} people searched for among {words.count(search.references)} references"
@@ -87,7 +92,7 @@ def _tables(result: AuditResult) -> Iterator[RenderableType]:
         clear = reading.first_clear(result)
         if clear is not None and clear not in points:
             table.add_row()
-            table.add_row(Text(f"from {reading.scores_of(result)(clear.threshold)} on", style="cyan"))
+            table.add_row(_text(f"from {reading.scores_of(result)(clear.threshold)} on", "cyan"))
             _row(table, "everyone", clear.everyone.fpir, 0, clear.everyone.probes, "bold")
         yield table
     elif lead is not None and result.verification is not None:
@@ -118,12 +123,12 @@ def _pair_rows(table: Table, result: AuditResult, threshold: float) -> None:
     points = result.verification.thresholds if result.verification else ()
     whole = next((p for p in points if p.threshold == threshold), None)
     if whole is None:
-        table.add_row(Text(f"at {reading.scores_of(result)(threshold)}", style="cyan"))
+        table.add_row(_text(f"at {reading.scores_of(result)(threshold)}", "cyan"))
     else:
         _threshold_row(table, result, whole)
         _row(table, "everyone", whole.fmr, None, None, "bold")
     for g in reading.rates_at(result, threshold):
-        if len(g.group) == 1:
+        if len(g.group) == 1 and g.nonmated:
             _row(table, words.group_name(g.group), g.fmr, None, g.nonmated, few=g.too_small)
 
 
@@ -132,7 +137,7 @@ def _threshold_row(table: Table, result: AuditResult, point: SearchPoint | Opera
     if why is None:
         why = f"for FMR {words.one_in(point.target_fmr or 0)}"
     where = reading.scores_of(result)(point.threshold) if point.threshold is not None else "no threshold"
-    table.add_row(Text(f"at {where}", style="cyan"), Text(why, style="cyan"))
+    table.add_row(_text(f"at {where}", "cyan"), _text(why, "cyan"))
 
 
 def _row(
@@ -153,9 +158,7 @@ def _row(
         rare = words.one_in(found.value) if words.TINY <= found.value < RARE else None
         told = words.share(found)
         cells = (name, words.of(found, errors, trials), f"{told}, {rare}" if rare else told)
-    table.add_row(
-        *(Text(("  " if k == 0 else "") + c, style=style or ("dim" if few else "")) for k, c in enumerate(cells))
-    )
+    table.add_row(*(_text(("  " if k == 0 else "") + c, style or ("dim" if few else "")) for k, c in enumerate(cells)))
 
 
 def _not_tested(result: AuditResult) -> Iterator[str]:
@@ -166,3 +169,12 @@ def _not_tested(result: AuditResult) -> Iterator[str]:
     missing = [f"{words.count(n)} people have no {column}" for column, n in result.counts.unlabelled.items() if n]
     if missing:
         yield f"groups of the unlabelled ({', '.join(missing)})"
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text as it is, but with no control character that a terminal would obey: names and paths may hold any."""
+    return Text(CONTROLS.sub("�", text), style=style)
+
+
+def _assembled(*parts: tuple[str, str] | str) -> Text:
+    return Text.assemble(*(_text(p) if isinstance(p, str) else _text(*p) for p in parts))

@@ -23,6 +23,7 @@ __all__ = [
     "one_in",
     "percent",
     "plain",
+    "predicted",
     "rate",
     "share",
 ]
@@ -39,7 +40,7 @@ def count(number: float) -> str:
 def percent(share: float) -> str:
     """A share as a percentage with two significant figures: ``0.0523`` is ``5.2 %``. Near one, as near as it is to 100.
 
-    What is not exactly 0 or 1 is never rounded to 0 % or 100 %.
+    What is not exactly 0 or 1 is never rounded to 0 % or 100 %: ``over 99.99 %``.
     """
     return f"{_percent_digits(share)} %"
 
@@ -48,8 +49,10 @@ def _percent_digits(share: float) -> str:
     value = share * 100
     if value in (0.0, 100.0):
         return f"{value:.0f}"
+    if value > 99.99:
+        return "over 99.99"
     decimals = _decimals(min(value, 100 - value))
-    return f"{value:.{max(decimals, 1) if value > 10 else decimals}f}"
+    return f"{value:.{min(max(decimals, 1), 2) if value > 10 else decimals}f}"
 
 
 def _decimals(number: float) -> int:
@@ -88,10 +91,11 @@ def _big(number: float) -> str:
     return f"{rounded:,.0f}" if rounded >= 10 or rounded == int(rounded) else f"{rounded:.2g}"
 
 
-def interval(found: Interval) -> str:
-    """``3.5 to 7.5 %``; ``1 in 120,000 to 1 in 91,000``."""
-    if found.low > 0 and found.high < TINY:
-        return f"{plain(found.low)} to {plain(found.high)}"
+def interval(found: Interval, value: float | None = None) -> str:
+    """``3.5 to 7.5 %``; ``1 in 120,000 to 1 in 91,000`` round a value that is written so (see `plain`)."""
+    if found.low > 0 and (found.high if value is None else value) < TINY:
+        ends = [one_in(end) or percent(end) for end in (found.low, found.high)]
+        return " to ".join(ends)
     return f"{_percent_digits(found.low)} to {percent(found.high)}"
 
 
@@ -104,7 +108,19 @@ def beside(estimate: Estimate) -> str:
         bound = f"({'at most' if estimate.value == 0 else 'at least'} "
         told = at_most(edge.high) if edge and estimate.value == 0 else percent(edge.low) if edge else ""
         return f"{bound}{told})" if edge else "(no bound known)"
-    return f"{plain(estimate.value)} ({interval(edge)})" if edge else f"{plain(estimate.value)} (uncertainty not known)"
+    return (
+        f"{plain(estimate.value)} ({interval(edge, estimate.value)})"
+        if edge
+        else f"{plain(estimate.value)} (uncertainty not known)"
+    )
+
+
+def predicted(estimate: Estimate) -> str:
+    """A rate that was predicted, so that no one was counted: ``12.3 % (5.1 to 23.7 %)``, ``nearly all``."""
+    if estimate.value is None:
+        return beside(estimate)
+    told = "nearly all" if estimate.value > 0.9999 else "nearly none" if estimate.value == 0 else plain(estimate.value)
+    return f"{told} ({interval(estimate.interval, estimate.value)})" if estimate.interval else told
 
 
 def share(estimate: Estimate, trials: int | None = None) -> str:
