@@ -30,11 +30,10 @@ def headline(
     first = next((p for p in points if p.threshold is not None), None)
     if first is None or first.threshold is None:
         return "This data is too small to say at which threshold anybody would be confused with anybody else."
-    how = _how(tallies.system, first)
-    if search is not None:
-        at = next((p for p in search.points if p.threshold == first.threshold), None)
-        if at is not None and at.everyone.probes:
-            return _searched(tallies, how, search, at)
+    at = next((p for p in search.points if p.threshold == first.threshold), None) if search else None
+    if search is not None and at is not None and at.everyone.probes:
+        return _searched(tallies, _how(tallies.system, first, True), search, at)
+    how = _how(tallies.system, first, False)
     rate, trials = first.fmr.value, first.fmr.trials or 0
     if rate is None or verification is None:
         return f"{how}: nothing could be measured ({first.fmr.reason})."
@@ -42,24 +41,25 @@ def headline(
     return f"{how}, {tallies.system.name} took {told} pairs of different people for the same person."
 
 
-def _how(system: System, point: Operating) -> str:
+def _how(system: System, point: Operating, searched: bool) -> str:
+    """The setting, named for what it is: a threshold made for 1:1 that is used to search is said to be so."""
     if point.threshold is None:
         return "At no threshold"
     words = setting(system, point.threshold)
     if point.origin == "documented":
-        return f"Set to {system.documented_meaning or 'its documented threshold'} ({words})"
+        used = ", used here to search" if searched else ""
+        return f"At {system.documented_meaning or 'the threshold its makers document'}, {words}{used}"
     if point.origin == "asked":
-        return f"At the threshold asked for ({words})"
-    return f"At the threshold that a false match rate of {point.target_fmr:g} needs ({words})"
+        return f"At the threshold asked for, {words}"
+    return f"At the threshold that a false match rate of {point.target_fmr:g} needs, {words}"
 
 
 def _searched(tallies: Tallies, how: str, search: Search, at: SearchPoint) -> str:
-    who = tallies.inputs.get("probes_are", "probes")
-    whom = tallies.inputs.get("references_are", "other people")
-    used = ", used here to search" if at.origin == "documented" else ""
+    who = tallies.inputs.get("probes_are", "people")
+    whom = tallies.inputs.get("references_are", "others")
     found = at.everyone
     return (
-        f"{how}{used}, {tallies.system.name} matched {found.falsely_matched:,} of {found.probes:,} {who}"
+        f"{how}, {tallies.system.name} matched {found.falsely_matched:,} of {found.probes:,} {who}"
         f" to somebody else among {search.references:,} {whom}."
     )
 
