@@ -1,0 +1,131 @@
+"""The gallery: collections of references, searched exactly, erased for good; every use of it is in its ledger.
+
+with open_gallery(Path("data")) as gallery:
+    gallery.create_collection("family", occasion, pipeline=digest, metric="euclidean", dimension=128)
+    gallery.enrol("family", [NewFace(...)], occasion, pipeline=digest)
+    gallery.search("family", vector, permit)          a permit comes from policy.decide
+    gallery.erase("family", [face_id], occasion)
+    gallery.ledger.export()
+"""
+
+import os
+import secrets
+from hashlib import sha256
+from pathlib import Path
+
+from countenance.errors import GalleryError
+from countenance.gallery.gallery import Gallery
+from countenance.gallery.keys import KeyFile
+from countenance.gallery.log import Ledger, entry_of
+from countenance.gallery.permit import Permit
+from countenance.gallery.store import SCHEMA_VERSION, Store
+from countenance.gallery.values import (
+    Assigned,
+    Box,
+    Candidate,
+    Collection,
+    Consent,
+    Erased,
+    Face,
+    FaceProbe,
+    Found,
+    NewFace,
+    Occasion,
+    Probe,
+    Token,
+    User,
+    UserProbe,
+    Vector,
+)
+from countenance.ledger import SigningKey
+
+__all__ = [
+    "Assigned",
+    "Box",
+    "Candidate",
+    "Collection",
+    "Consent",
+    "Erased",
+    "Face",
+    "FaceProbe",
+    "Found",
+    "Gallery",
+    "Ledger",
+    "NewFace",
+    "Occasion",
+    "Permit",
+    "Probe",
+    "Token",
+    "User",
+    "UserProbe",
+    "Vector",
+    "entry_of",
+    "open_gallery",
+]
+
+
+def open_gallery(folder: Path, database: str | None = None) -> Gallery:
+    """Open the gallery that lives in ``folder``, or make one there; its vectors are in memory when this returns.
+
+    The folder (mode 0700) holds the keys: ``faces.keys``, ``ledger.key``, ``probe.key``, and, unless ``database`` is
+    the URL of a PostgreSQL database, ``gallery.db``. Raises GalleryError when store and keys do not belong together,
+    LedgerError for a signing key that others can read.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = _store(folder, database)
+    try:
+        mark = _mark(store)
+        keys = KeyFile(folder / "faces.keys", mark)
+        signing = _signing_key(folder / "ledger.key")
+        gallery = Gallery(store, keys, signing, _secret(folder / "probe.key"))
+    except BaseException:
+        store.close()
+        raise
+    try:
+        gallery.tick()
+    except BaseException:
+        gallery.close()
+        raise
+    return gallery
+
+
+def _store(folder: Path, database: str | None) -> Store:
+    if database is None:
+        from countenance.gallery.sqlite import SQLiteStore
+
+        return SQLiteStore(folder / "gallery.db")
+    from countenance.gallery.postgres import PostgresStore
+
+    return PostgresStore(database)
+
+
+def _mark(store: Store) -> bytes:
+    """What ties the key file to the store: a digest of the gallery's random id, made with the store."""
+    with store.write() as tx:
+        found = dict(tx.rows("SELECT name, value FROM meta"))
+        if not found:
+            found = {"schema": SCHEMA_VERSION, "gallery": secrets.token_hex(16)}
+            tx.many("INSERT INTO meta (name, value) VALUES (?, ?)", list(found.items()))
+    if found.get("schema") != SCHEMA_VERSION:
+        raise GalleryError(
+            f"gallery: its tables are of version {found.get('schema')}, this program knows {SCHEMA_VERSION}"
+        )
+    return sha256(found["gallery"].encode()).digest()
+
+
+def _signing_key(path: Path) -> SigningKey:
+    if not path.exists():
+        SigningKey.generate().save(path)
+    return SigningKey.load(path)
+
+
+def _secret(path: Path) -> bytes:
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+    if path.stat().st_mode & 0o077:
+        raise GalleryError(f"{path}: others can read this key; chmod 600 it")
+    return path.read_bytes()

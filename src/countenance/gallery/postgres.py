@@ -1,0 +1,134 @@
+"""The store in PostgreSQL, for several server processes and machines.
+
+Faces are partitioned by collection. PostgreSQL keeps old row versions until a vacuum and its log until it is recycled,
+so nothing is certain about when bytes go; that is why what identifies a person is sealed, and the keys are not in it.
+Writers of all processes take one advisory lock in turn, which makes the ledger one line.
+"""
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from countenance.errors import GalleryError, UnavailableError
+from countenance.gallery.store import SCHEMA, Tx
+
+try:
+    import psycopg
+except ImportError:
+    raise UnavailableError("a PostgreSQL gallery needs an extra: pip install 'countenance[postgres]'") from None
+
+__all__ = ["PostgresStore"]
+
+_LOCK = 0x636F756E  # one number for all galleries of a database: "coun"
+_TYPES = {"BLOB": "BYTEA", "INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "TEXT": 'TEXT COLLATE "C"'}
+
+
+@lru_cache(maxsize=512)
+def _dialect(sql: str) -> str:
+    return sql.replace("?", "%s")
+
+
+class _Transaction:
+    def __init__(self, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(_dialect(sql), values).fetchall()  # type: ignore[arg-type]
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        return self._connection.execute(_dialect(sql), values).rowcount  # type: ignore[arg-type]
+
+    def many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
+        if values:
+            with self._connection.cursor() as cursor:
+                cursor.executemany(_dialect(sql), values)  # type: ignore[arg-type]
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._connection.execute("SAVEPOINT op")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK TO op")
+            raise
+        finally:
+            self._connection.execute("RELEASE op")
+
+
+class PostgresStore:
+    """See ``Store``. ``url`` as libpq takes it: ``postgresql://user@host/database``."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._own = threading.local()
+        self._opened: list[psycopg.Connection[tuple[Any, ...]]] = []
+        self._writing = threading.Lock()
+        self._writer = self._connect()
+        for setting in ("fsync", "full_page_writes"):
+            ((value,),) = self._writer.execute(f"SHOW {setting}").fetchall()
+            if value != "on":
+                raise GalleryError(f"{setting}: is off in this PostgreSQL, so nothing is durable; turn it on")
+        types = re.compile("|".join(_TYPES))
+        schema = types.sub(lambda found: _TYPES[found[0]], SCHEMA.format(partitioned=" PARTITION BY LIST (collection)"))
+        with self.write() as tx:
+            for statement in schema.split(";"):
+                tx.run(statement)
+
+    def _connect(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        try:
+            connection = psycopg.connect(self._url, autocommit=True)
+            connection.execute("SET synchronous_commit = on")
+        except psycopg.OperationalError as error:
+            first = str(error).splitlines()[0]
+            raise GalleryError(f"database: does not answer ({first}); start it, or mend the URL") from None
+        self._opened.append(connection)
+        return connection
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """One consistent view, on this thread's own connection."""
+        connection: psycopg.Connection[tuple[Any, ...]] | None = getattr(self._own, "connection", None)
+        if connection is None or connection.closed:
+            connection = self._own.connection = self._connect()
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield _Transaction(connection)
+        finally:
+            if not connection.closed:
+                connection.execute("ROLLBACK")
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """Alone among writers of all processes; the commit waits for the disk."""
+        with self._writing:
+            if self._writer.closed:
+                self._writer = self._connect()
+            self._writer.execute("BEGIN")
+            try:
+                self._writer.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+                yield _Transaction(self._writer)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if not self._writer.closed:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def partition(self, tx: Tx, uid: int, dimension: int) -> None:
+        """A partition for the faces of one collection."""
+        tx.run(f"CREATE TABLE faces_{int(uid)} PARTITION OF faces FOR VALUES IN ({int(uid)})")
+
+    def drop_partition(self, tx: Tx, uid: int) -> None:
+        """Drop it; its file goes with it."""
+        tx.run(f"DROP TABLE faces_{int(uid)}")
+
+    def purge(self) -> bool:
+        """Nothing to do: what remains of an erased face is sealed under a key that is gone."""
+        return True
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in self._opened:
+            connection.close()

