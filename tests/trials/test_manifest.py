@@ -149,12 +149,12 @@ def test_a_column_that_describes_photos_is_no_group(tmp_path: Path) -> None:
 
 
 def test_too_many_values(tmp_path: Path) -> None:
-    twenty = read_manifest(write(tmp_path, rows(*(f"s{k},{1950 + k}" for k in range(20)))))
+    twenty = read_manifest(write(tmp_path, rows(*(f"s{k},{1950 + k % 20}" for k in range(40)))))
     assert list(twenty.groups()[0]) == ["born"]
-    more = read_manifest(write(tmp_path, rows(*(f"s{k},{1950 + k}" for k in range(21)))))
+    more = read_manifest(write(tmp_path, rows(*(f"s{k},{1950 + k % 21}" for k in range(42)))))
     groups, notes = more.groups()
     assert groups == {}
-    assert "21 different values; bin it into bands" in notes[0]
+    assert "21 different values for 42 people; bin it into bands" in notes[0]
     assert list(more.groups(["born"])[0]) == ["born"]
     names = read_manifest(write(tmp_path, rows(*(f"s{k},n{k}" for k in range(65)))))
     assert "--by born takes it" in names.groups()[1][0]
@@ -162,6 +162,19 @@ def test_too_many_values(tmp_path: Path) -> None:
         names.groups(["born"])
     with pytest.raises(InputError, match="no column age in the data; it has born"):
         names.groups(["age"])
+
+
+def test_nearly_as_many_values_as_people(tmp_path: Path) -> None:
+    few = read_manifest(write(tmp_path, rows("a,w", "b,x", "c,y", "d,z")))
+    assert list(few.groups()[0]) == ["born"]
+    half = read_manifest(write(tmp_path, rows(*(f"s{k},{k % 5}" for k in range(10)))))
+    assert list(half.groups()[0]) == ["born"]
+    more = read_manifest(write(tmp_path, rows(*(f"s{k},{k % 5}" for k in range(9)))))
+    assert more.groups() == (
+        {},
+        ["column born is not a group: it has 5 different values for 9 people; bin it into bands"],
+    )
+    assert list(more.groups(["born"])[0]) == ["born"]
 
 
 def test_columns_crossed_into_too_many_groups_lose_the_widest(tmp_path: Path) -> None:

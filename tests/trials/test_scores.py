@@ -407,7 +407,7 @@ def test_labels_follow_the_rules_of_manifests(tmp_path: Path) -> None:
     assert tallies.cell.tolist() == [2] + [1, 0] * 14 + [1]
     for said in (
         "sex: 1 people have photos with different labels; they form no group there",
-        "column age is not a group: it has 30 different values; bin it into bands",
+        "column age is not a group: it has 30 different values for 30 people; bin it into bands",
         "age: only probe_age is in the table; who stands on the other side only has no label",
     ):
         assert said in tallies.notes

@@ -14,6 +14,7 @@ from countenance.audit.tallies import IntArray
 from countenance.errors import InputError
 
 MOST_VALUES_BY_DEFAULT = 20
+FEW_VALUES = 4  # so many may be groups of one person, as in a table of four people
 MOST_CELLS = 64
 _NO_LABEL = {"", "na", "n/a", "nan", "null", "<na>"}
 
@@ -60,7 +61,7 @@ def choose(columns: Sequence[Column], by: Sequence[str] | None = None) -> tuple[
     """Which columns are groups: those asked for (``by``), or all that can be; and what to tell the reader.
 
     By default a column is no group when more than half of the subjects with several labelled photos contradict
-    themselves, or when it has more than 20 different values.
+    themselves, when it has more than 20 different values, or more than half as many as people (and more than 4).
     Raises InputError when ``by`` names an unknown column or would make more than 64 groups.
     """
     notes: list[str] = []
@@ -99,14 +100,17 @@ def _asked(columns: Sequence[Column], by: Sequence[str]) -> list[Column]:
 
 def _serves(column: Column, notes: list[str]) -> bool:
     name, distinct = column.name, column.distinct
+    labelled = sum(v is not None for v in column.values)
     if 2 * column.conflicting > column.repeated:
         notes.append(
             f"column {name} is not a group: it differs between photos of one person for {column.conflicting} of the "
             f"{column.repeated} people with several labelled photos"
         )
-    elif len(distinct) > MOST_VALUES_BY_DEFAULT:
+    elif len(distinct) > MOST_VALUES_BY_DEFAULT or FEW_VALUES < len(distinct) > labelled / 2:
         mend = "bin it into bands" if _numeric(distinct) else f"--by {name} takes it, up to {MOST_CELLS} values"
-        notes.append(f"column {name} is not a group: it has {len(distinct)} different values; {mend}")
+        notes.append(
+            f"column {name} is not a group: it has {len(distinct)} different values for {labelled} people; {mend}"
+        )
     elif not distinct:
         notes.append(f"column {name} is not a group: it is empty")
     else:
