@@ -116,14 +116,6 @@ class PairSums:
             raise NotEnoughDataError("no pair of different subjects was compared, so there is no false match rate")
         return min(self.keep * self.errors / self.size, 1.0)
 
-    @property
-    def subjects(self) -> int:
-        """How many independent pairs of subjects could be drawn at most, times two."""
-        rows = int(np.count_nonzero(self.row_pairs))
-        if self.column_pairs is None:
-            return rows
-        return 2 * min(rows, int(np.count_nonzero(self.column_pairs)))
-
 
 @dataclass(frozen=True)
 class ClusterSums:
@@ -184,11 +176,12 @@ def pair_rate_interval(sums: PairSums, confidence: float = 0.95) -> Interval:
     variance = max(found.dyadic, found.independent, found.implied)
     if variance <= 0.0:
         variance = p * (1.0 - p) / sums.pairs
-    carriers, part = _carriers(found.residuals), 1.0
+    # A handful of errors always looks carried by a handful of people; four is what their number alone would explain.
+    carriers, part = max(_carriers(found.residuals), 4.0), 1.0
     if sums.known is not None:
         # Satterthwaite: the implied variance is known as well as its carriers allow, what exceeds it as badly as ever.
         excess = variance - found.implied
-        carriers = variance**2 / (found.implied**2 / sums.known.carriers + excess**2 / max(carriers, 2.0))
+        carriers = variance**2 / (found.implied**2 / sums.known.carriers + excess**2 / carriers)
         # Where the variance is right, the logit scale itself does about a quarter of the shift (lognormal row sums);
         # where it rests on the same few errors, both it and the skewness come out too small.
         part = 0.75
