@@ -29,6 +29,7 @@ print(json.dumps({
     "seconds": seconds,
     "rows": tallies.inputs["scores"]["rows"],
     "counted": int(sweep.nonmated.sum() + sweep.mated.sum()),
+    "cpu_seconds": time.process_time(),
     "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
 }))
 """
@@ -88,6 +89,7 @@ def run(full: bool) -> dict[str, object]:
     return {
         "score_table_rows": int(parquet["rows"]),
         "score_table_rows_per_second": round(parquet["rows"] / parquet["seconds"]),
+        "score_table_rows_per_cpu_second": round(parquet["rows"] / parquet["cpu_seconds"]),
         "score_table_peak_rss_gb": round(parquet["peak_gb"], 2),
         "score_table_csv_rows": int(text["rows"]),
         "score_table_csv_rows_per_second": round(text["rows"] / text["seconds"]),
