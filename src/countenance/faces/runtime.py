@@ -21,8 +21,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def read_model(path: Path) -> Any:
+def read_model(path: Path) -> tuple[Any, list[str]]:
     """Read an ONNX file that nobody vouches for, with the tensors it keeps in files beside it.
+
+    Returns:
+        The ``onnx.ModelProto``, and the names of the files beside it that it uses.
 
     Raises:
         ModelError: too large, not ONNX, or its tensors lie outside of its folder.
@@ -32,7 +35,8 @@ def read_model(path: Path) -> Any:
         raise ModelError(f"{path}: larger than {MAX_MODEL_BYTES >> 20} MiB: not a model for faces")
     try:
         model = onnx.load(path, load_external_data=False)
-        for name in external_files(model):
+        names = _external_files(model)
+        for name in names:
             if name != Path(name).name or name in ("", ".", "..") or "\\" in name:
                 raise ModelError(f"{path}: keeps its weights in {name!r}, outside of its folder: refused")
             if not (path.parent / name).is_file():
@@ -44,10 +48,12 @@ def read_model(path: Path) -> Any:
         raise
     except Exception as error:  # protobuf's and onnx's own errors share no base
         raise ModelError(f"{path}: not a readable ONNX model ({_first_line(error)})") from error
-    return model
+    if not model.graph.node:
+        raise ModelError(f"{path}: not a readable ONNX model (it has no layers)")
+    return model, names
 
 
-def external_files(model: Any) -> list[str]:
+def _external_files(model: Any) -> list[str]:
     """Name the files beside the model in which it keeps tensors, wherever in the graph they hang."""
     found: set[str] = set()
 
