@@ -16,7 +16,17 @@ from countenance.audit.result import Json, Power
 from countenance.audit.tallies import Group, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
 
-__all__ = ["WOLF_RATIO", "Plan", "Shows", "design_effect", "pairs_of", "people_for", "plan", "power_of"]
+__all__ = [
+    "WOLF_RATIO",
+    "Plan",
+    "Shows",
+    "design_effect",
+    "pairs_of",
+    "people_for",
+    "plan",
+    "power_of",
+    "shared_covariance",
+]
 
 RULE_OF_3 = -math.log(0.025)
 RULE_OF_30 = 30.0
@@ -46,13 +56,20 @@ def design_effect(fmr: float, people: int, wolf_ratio: float = WOLF_RATIO) -> fl
     ``a_i + a_j + e`` with normal parts and ``wolf_ratio = sd(a) / sd(e)``: two comparisons that share a person then
     correlate by ``w^2 / (1 + 2 w^2)``, and c follows from the bivariate normal. Ratio 0 gives 1.
     """
-    correlation = wolf_ratio**2 / (1.0 + 2.0 * wolf_ratio**2)
+    shared = shared_covariance(fmr, wolf_ratio**2 / (1.0 + 2.0 * wolf_ratio**2))
+    return 1.0 + 2.0 * (people - 2) * shared / (fmr * (1.0 - fmr))
+
+
+def shared_covariance(fmr: float, correlation: float) -> float:
+    """Covariance of two comparisons that share a person: the chance that both match, less ``fmr`` squared.
+
+    Scores are normal and correlate by ``correlation`` in [0, 1).
+    """
     # given what the person brings (z), the two comparisons are independent
     z = np.linspace(-12.0, 12.0, 4801)
     match = ndtr((math.sqrt(correlation) * z + float(ndtri(fmr))) / math.sqrt(1.0 - correlation))
-    both = float((np.exp(-z * z / 2) * match * match).sum()) * (z[1] - z[0]) / math.sqrt(2 * math.pi)
-    shared = max(both - fmr**2, 0.0)
-    return float(1.0 + 2.0 * (people - 2) * shared / (fmr * (1.0 - fmr)))
+    both = float((np.exp(-z * z / 2) * match * match).sum() * (z[1] - z[0])) / math.sqrt(2 * math.pi)
+    return max(both - fmr**2, 0.0)
 
 
 @dataclass(frozen=True)
