@@ -59,6 +59,8 @@ def test_phrases():
     assert words.share(Estimate(0.0, None, None, 0, 5)) == "none in 5 (no bound known)"
     rare = Estimate(1e-5, Interval(0.8e-5, 1.25e-5), None, 3, 300_000)
     assert words.share(rare) == "1 in 100,000 (1 in 120,000 to 1 in 80,000)"
+    assert words.predicted(Estimate(0.0, Interval(-0.0, 0.114))) == "at most 11.4 %"
+    assert words.predicted(Estimate(0.2, Interval(-0.0, 0.4))) == "20.0 % (0 to 40.0 %)"
     assert words.predicted(Estimate(1.0, Interval(0.6, 1.0))) == "nearly all (60.0 to 100 %)"
 
 

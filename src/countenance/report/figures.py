@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 HALF = 0.5  # a DET curve ends where every second stranger matches
-SMALLEST = 1e-9  # no axis goes below
+SMALLEST = 1e-9  # no axis goes below; what is smaller is the rounding of a sum
 EVERYONE = "s-all"
 
 
@@ -167,7 +167,7 @@ def _gallery_drawing(lines: Sequence[Sequence[GallerySize]], narrow: bool) -> Ma
     bottom = max(1e-5, 10.0 ** math.floor(math.log10(min(v for g in rows for v in (g.fpir.value, g.predicted) if v))))
     frame = _frame(
         narrow,
-        (low, high, "log", [(v, _short(v)) for v in decades(low, high, 4 if narrow else 7)]),
+        (low, high, "log", [(v, _short(v)) for v in decades(low, high, 3 if narrow else 7)]),
         (bottom, 1.0, "log", [(v, _share_label(v)) for v in decades(bottom, 1.0)]),
         ("faces in the gallery", "searches that return a stranger"),
     )
@@ -257,7 +257,7 @@ def _estimates(label: str, index: int | None, xs: Sequence[float], found: Sequen
 
 
 def _rates_figure(result: AuditResult, series: list[Series], title: str, axis: str, caption: str) -> Figure | None:
-    seen = [y for s in series for y in s.y if y]
+    seen = [y for s in series for y in s.y if y and y >= SMALLEST]
     if not seen:
         return None
     scores = reading.scores_of(result)
@@ -326,7 +326,11 @@ def _draw_marks(frame: Frame, marks: Sequence[Operating | SearchPoint], scores: 
 
 
 def _det_points(curve: Curve) -> list[tuple[float, float]]:
-    return [(x, y) for x, y in zip(curve.fmr or (), curve.fnmr or (), strict=False) if 0 < x < 1 and 0 < y < 1]
+    return [
+        (x, y)
+        for x, y in zip(curve.fmr or (), curve.fnmr or (), strict=False)
+        if SMALLEST <= x < 1 and SMALLEST <= y < 1
+    ]
 
 
 def _det_drawing(

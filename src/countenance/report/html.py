@@ -8,6 +8,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +42,15 @@ def render_html(result: AuditResult, thumbnail: Thumbnail | None = None) -> str:
 
     ``thumbnail`` turns a photo's path into a small JPEG, PNG or WebP, or None where there is none.
     """
+    # The hash must be of exactly what stands between the style tags.
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    page = _environment().get_template("report.html.j2")
+    return page.render(style=Markup(style), style_digest=digest, **_context(result, _Photos(thumbnail)))  # noqa: S704
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -51,11 +61,7 @@ def render_html(result: AuditResult, thumbnail: Thumbnail | None = None) -> str:
     environment.filters |= {name: _tight(tell) for name, tell in RATES.items()}
     environment.filters |= {"count": words.count, "group": words.group_name, "tight": _unbroken, "number": _number}
     environment.filters["signed"] = lambda form, value: (form % value).replace("-", "−")
-    # The hash must be of exactly what stands between the style tags.
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    page = environment.get_template("report.html.j2")
-    return page.render(style=Markup(style), style_digest=digest, **_context(result, _Photos(thumbnail)))  # noqa: S704
+    return environment
 
 
 def _tight(tell: Callable[..., str]) -> Callable[..., str]:
@@ -187,16 +193,35 @@ class _Photos:
         return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _measures(found: Differentials) -> list[tuple[str, str, Differential]]:
-    """The differentials with their plain names and what no difference would be."""
-    missed = found.fnmr_max_min
-    return [
-        ("Highest rate ÷ lowest rate", "false matches; NIST IR 8429; 1 if equal", found.max_min),
-        ("Highest rate ÷ typical rate", "false matches; geometric mean, NIST IR 8429; 1 if equal", found.max_geomean),
-        ("GARBE", f"both errors, α = {found.alpha:g}; Howard et al. 2022; 0 if equal", found.garbe),
-        ("FDR", f"both errors, α = {found.alpha:g}; de Freitas Pereira and Marcel 2021; 1 if equal", found.fdr),
-        *([("Highest FNMR ÷ lowest FNMR", "people not recognised again; 1 if equal", missed)] if missed else []),
+@dataclass(frozen=True)
+class _Measure:
+    """One differential under its plain name, with what it would be if all groups were equal."""
+
+    name: str
+    what: str
+    found: Differential
+
+    @property
+    def told(self) -> bool:
+        """Whether there is a number to show."""
+        return self.found.value is not None or self.found.at_least is not None
+
+
+def _measures(found: Differentials) -> list[_Measure]:
+    both = f"both errors, α = {found.alpha:g}"
+    rows = [
+        _Measure("Highest rate ÷ lowest rate", "false matches; NIST IR 8429; 1 if equal", found.max_min),
+        _Measure(
+            "Highest rate ÷ typical rate", "false matches; geometric mean, NIST IR 8429; 1 if equal", found.max_geomean
+        ),
+        _Measure("GARBE", f"{both}; Howard et al. 2022; 0 if equal", found.garbe),
+        _Measure("FDR", f"{both}; de Freitas Pereira and Marcel 2021; 1 if equal", found.fdr),
     ]
+    if found.fnmr_max_min:
+        rows.append(
+            _Measure("Highest FNMR ÷ lowest FNMR", "people not recognised again; 1 if equal", found.fnmr_max_min)
+        )
+    return rows
 
 
 def _both(result: AuditResult) -> list[tuple[str, str, str, str]]:

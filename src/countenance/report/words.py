@@ -46,13 +46,18 @@ def percent(share: float) -> str:
 
 
 def _percent_digits(share: float) -> str:
-    value = share * 100
+    value = share * 100 + 0.0  # no minus before a zero
     if value in (0.0, 100.0):
         return f"{value:.0f}"
     if value > 99.99:
         return "over 99.99"
+    return f"{value:.{_shown(value)}f}"
+
+
+def _shown(value: float) -> int:
+    """Decimals a percentage is written with."""
     decimals = _decimals(min(value, 100 - value))
-    return f"{value:.{min(max(decimals, 1), 2) if value > 10 else decimals}f}"
+    return min(max(decimals, 1), 2) if value > 10 else decimals
 
 
 def _decimals(number: float) -> int:
@@ -61,11 +66,11 @@ def _decimals(number: float) -> int:
 
 
 def at_most(share: float) -> str:
-    """An upper bound as a percentage, rounded up to two significant figures: never below the bound itself."""
+    """An upper bound as a percentage, rounded up: what is said is never below the bound itself."""
     if 0 < share < TINY:
         step = 10 ** (1 - math.floor(math.log10(1 / share)))
         return f"1 in {_big(math.floor(step / share + 1e-9) / step)}"
-    scale = 10 ** _decimals(share * 100)
+    scale = 10 ** _shown(share * 100)
     # The tiny slack keeps a bound that is already round, such as 0.09 %, from being lifted by its binary tail.
     return percent(min(1.0, math.ceil(share * 100 * scale - 1e-9) / scale / 100))
 
@@ -119,7 +124,9 @@ def predicted(estimate: Estimate) -> str:
     """A rate that was predicted, so that no one was counted: ``12.3 % (5.1 to 23.7 %)``, ``nearly all``."""
     if estimate.value is None:
         return beside(estimate)
-    told = "nearly all" if estimate.value > 0.9999 else "nearly none" if estimate.value == 0 else plain(estimate.value)
+    if estimate.value == 0:
+        return f"at most {at_most(estimate.interval.high)}" if estimate.interval else "none expected"
+    told = "nearly all" if estimate.value > 0.9999 else plain(estimate.value)
     return f"{told} ({interval(estimate.interval, estimate.value)})" if estimate.interval else told
 
 
