@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from countenance.audit.plan import Plan
 from countenance.audit.tallies import Float32Array, FloatArray, IntArray
 
-__all__ = ["BEST", "TAIL", "Best", "Sums", "Tail", "suffix", "weights"]
+__all__ = ["BEST", "TAIL", "Best", "Sums", "Tail", "weights"]
 
 Counts = NDArray[np.signedinteger[Any]]
 
@@ -66,7 +66,8 @@ def _bins(score: Float32Array, plan: Plan) -> IntArray:
 
 @dataclass
 class Best:
-    """Per probe: the best references, rung counts (Q, L + 1), and how many non-mated references reach its mate."""
+    """Per probe: the best references, counts at or above each rung (Q, L + 1), and how many non-mated references reach
+    its mate."""
 
     score: Float32Array
     reference: IntArray
@@ -90,8 +91,8 @@ class Best:
 class Sums:
     """Sums over some tiles of one plan; `merge` adds those of other tiles, in any order, with the same result.
 
-    Arrays that end in L + 1 count by rung (how many ladder thresholds a score reaches); ``row`` and ``col`` are
-    (subjects of the side, C, L + 1); ``squares``, ``count_squares``, ``cross`` (P, L + 1) are already sums at or above.
+    Arrays that end in L + 1 count comparisons at or above each rung, from the second place on; ``row`` and ``col`` are
+    (subjects of the side, C, L + 1); ``squares``, ``count_squares``, ``cross`` are (P, L + 1).
     Fields named ``_weight`` and ``squares`` are fixed point, in units of 2 ** -plan.unit_bits. Where every subject pair
     has as many comparisons (plan.share), those named ``_weight`` are empty: `weights` has them.
     """
@@ -153,8 +154,3 @@ def weights(plan: Plan, counts: Counts, weighted: IntArray) -> FloatArray:
     if plan.share:
         return np.asarray(counts * (plan.weight(plan.share) / plan.unit))
     return np.asarray(weighted * (1 / plan.unit))
-
-
-def suffix(by_rung: NDArray[Any]) -> NDArray[Any]:
-    """(..., L) counts at or above each rung from (..., L + 1) counts by rung."""
-    return np.cumsum(by_rung[..., :0:-1], axis=-1, dtype=by_rung.dtype)[..., ::-1]

@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["SPLIT", "best", "flat", "mated_scores", "row_scores", "squares", "tile"]
+__all__ = ["SPLIT", "best", "by_row", "flat", "levels", "mated_scores", "row_scores", "tile"]
 
 SPLIT = 128  # marks, in the table bin -> rung, a bin that a requested threshold splits
 
@@ -107,24 +107,25 @@ def best(scores: Any, rows: Any, skip: Any, order: Any, mate: Any, above: Any, b
 
 
 @numba.njit(cache=True, nogil=True)
-def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, out: Any, codes: Any, tail: Any) -> Any:
-    """Score and count rows first to last of a tile whose comparisons all weigh the same; returns the tail's length.
+def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, hist: Any, place: Any, codes: Any, tail: Any) -> Any:
+    """Score rows first to last of a tile and count them by regular bin; returns the tail's length.
 
-    Dot products in ``scores`` become scores. Columns skip[0, p] to skip[1, p] are passed over. ``out`` is (histogram by
-    regular bin, row and column counts by rung); rungs are kept in ``codes`` where that has room for them.
+    Dot products in ``scores`` become scores. Columns skip[0, p] to skip[1, p] are passed over. The rung of column j
+    goes to codes[p, place[j]]: there the first templates of all subjects come first, then the second ones, for
+    `levels`.
     """
     first, last, euclidean = rows
     scale, offset, lut, ladder = grid
-    hist, row, col = out
     tail_s, tail_l, tail_r, tail_n, cut = tail
-    wide, keep = scores.shape[1], codes.size > 0
+    wide = scores.shape[1]
     bins = np.empty(wide, np.int32)
-    by_rung = np.zeros((4, SPLIT), np.int32)
     for p in range(first, last):
         line = scores[p]
         row_scores(line, norms[0][p], norms[1], euclidean)
         for j in range(wide):
             bins[j] = max(np.int32(np.floor(line[j] * scale)) - offset, np.int32(0))
+        for j in range(skip[0, p], skip[1, p]):
+            codes[p, place[j]] = 0
         for part in range(2):
             start, end = (0, skip[0, p]) if part == 0 else (skip[1, p], wide)
             for j in range(start, end):
@@ -133,45 +134,74 @@ def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, out: Any, cod
                 r = lut[k]
                 if r >= SPLIT:
                     r = rung_of(line[j], ladder)
-                by_rung[j & 3, r] += 1
-                col[j, r] += 1
-                if keep:
-                    codes[p, j] = r
+                codes[p, place[j]] = r
                 if k >= cut:
                     tail_s[tail_n], tail_l[tail_n], tail_r[tail_n] = line[j], p, j
                     tail_n += 1
-        for r in range(row.shape[1]):
-            row[p, r] = by_rung[0, r] + by_rung[1, r] + by_rung[2, r] + by_rung[3, r]
-        by_rung[:] = 0
     return tail_n
 
 
 @numba.njit(cache=True, nogil=True)
-def squares(codes: Any, rows: Any, sizes: Any, left: Any, right: Any, diagonal: Any, out: Any) -> None:
-    """Sum c ** 2 over the subject pairs of rows first to last of a tile, c counting comparisons at or above each rung.
+def levels(codes: Any, blocks: Any, sizes: Any, c: Any, row: Any, col: Any, squares: Any) -> None:
+    """Comparisons at or above each rung, of left subjects first to last: per left and per right subject, and squared.
 
-    All left subjects have ``sizes[0]`` templates, all right ones ``sizes[1]``; ``left`` and ``right`` are their subject
-    numbers.
+    All left subjects have ``sizes[0]`` templates, all right ones ``sizes[1]``. ``c`` is room for one count a right
+    subject. ``row`` (left subjects, L + 1) is written, ``col`` (L + 1, right subjects) and ``squares`` (L + 1) are
+    added to. Loops over right subjects are straight, so that the compiler takes many at once.
     """
-    first, last = rows
+    first, last = blocks
     m, n = sizes
-    h = np.zeros(SPLIT, np.int32)
+    people, wide = col.shape[1], codes.shape[1]
     for i in range(first, last):
-        for j in range(i + 1 if diagonal else 0, right.size):
-            if left[i] == right[j]:
+        top = 0
+        for p in range(i * m, i * m + m):
+            line = codes[p]
+            highest = line[0]
+            for j in range(wide):
+                highest = max(highest, line[j])
+            top = max(top, highest)
+        row[i] = 0
+        for r in range(1, top + 1):
+            level = np.uint8(r)
+            into = col[r]
+            total = np.int32(0)
+            if m * n == 1:
+                line = codes[i]
+                for j in range(people):
+                    hit = line[j] >= level
+                    into[j] += hit
+                    total += hit
+                row[i, r] = total
                 continue
-            top = 0
+            c[:] = 0
             for p in range(i * m, i * m + m):
-                for q in range(j * n, j * n + n):
-                    r = codes[p, q]
-                    h[r] += 1
-                    top = max(top, r)
-            c = 0
-            for r in range(top, 0, -1):
-                c += h[r]
-                h[r] = 0
-                out[r] += c * c
-            h[0] = 0
+                for slot in range(n):
+                    line = codes[p, slot * people : slot * people + people]
+                    for j in range(people):
+                        c[j] += line[j] >= level
+            square = np.int32(0)
+            for j in range(people):
+                into[j] += c[j]
+                x = np.int32(c[j])
+                total += x
+                square += x * x
+            row[i, r] = total
+            squares[r] += square
+
+
+@numba.njit(cache=True, nogil=True)
+def by_row(codes: Any, first: Any, last: Any, counts: Any) -> None:
+    """Per row of a tile, comparisons at or above each rung, added to ``counts`` (rows, L + 1)."""
+    at = np.zeros(SPLIT, np.int64)
+    for p in range(first, last):
+        line = codes[p]
+        for j in range(line.size):
+            at[line[j]] += 1
+        c = 0
+        for r in range(counts.shape[1] - 1, 0, -1):
+            c += at[r]
+            counts[p, r] += c
+        at[:] = 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -196,7 +226,7 @@ def tile(
     scale, offset, lut, ladder = grid
     hist, whist, row_c, row_x, col_c, col_x, sq, csq, cross = out
     tail_s, tail_l, tail_r, tail_n, cut = tail
-    probes, r_order, c_hist, mate, rank, best_s, best_r = search
+    probes, r_order, reached, mate, rank, best_s, best_r = search
     h = np.zeros(ladder.size + 1, np.int64)
     for i in range(i0, i1):
         for j in range(i + 1 if diagonal else j0, j1):
@@ -221,7 +251,8 @@ def tile(
                         tail_s[tail_n], tail_l[tail_n], tail_r[tail_n] = s, p - p0, q - q0
                         tail_n += 1
                     if probes:
-                        c_hist[p, r] += 1
+                        for rung in range(1, r + 1):
+                            reached[p, rung] += 1
                         rank[p] += s >= mate[p]
                         k = best_s.shape[1] - 1
                         known = best_r[p, k]
@@ -230,13 +261,12 @@ def tile(
             c = 0
             h[0] = 0
             for r in range(top, 0, -1):
-                k = h[r]
-                c += k
+                c += h[r]
                 h[r] = 0
-                row_c[i, r] += k
-                row_x[i, r] += k * w
-                col_c[j - j0, r] += k
-                col_x[j - j0, r] += k * w
+                row_c[i, r] += c
+                row_x[i, r] += c * w
+                col_c[j - j0, r] += c
+                col_x[j - j0, r] += c * w
                 csq[r] += c * c
                 sq[r] += np.int64(c * c / (n * n) * unit + 0.5)
                 cross[r] += c * n

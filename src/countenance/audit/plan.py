@@ -25,7 +25,7 @@ BINS = 8192
 RUNGS = np.logspace(math.log10(0.5), -6, 30)
 MATED_RUNGS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9)
 MAX_THRESHOLDS = 64
-PILOT = (1024, 2048)
+PILOT = (512, 2048)
 
 
 def round_up(threshold: float) -> np.float32:
@@ -64,8 +64,17 @@ class Side:
     panels: tuple["Panel", ...]
 
     @classmethod
-    def make(cls, vectors: Float32Array, subject: IntArray, cell_of: IntArray, pure: int = PURE) -> "Side":
-        """Sort and cut. ``vectors`` are final (normalised for the cosine); ``cell_of`` (S,) is each subject's cell."""
+    def make(
+        cls,
+        vectors: Float32Array,
+        chosen: NDArray[np.intp],
+        normalise: bool,
+        subject: IntArray,
+        cell_of: IntArray,
+        pure: int = PURE,
+    ) -> "Side":
+        """Sort and cut the ``chosen`` of ``vectors``, of which ``subject`` tells whose they are; ``cell_of`` (S,) their
+        cells."""
         made = np.bincount(subject, minlength=len(cell_of))[subject]
         order = np.lexsort((np.arange(len(subject)), subject, made, cell_of[subject])).astype(np.int64)
         ordered = subject[order]
@@ -73,9 +82,8 @@ class Side:
         starts = np.append(edges, len(ordered)).astype(np.int64)
         people = ordered[edges]
         cell = cell_of[people]
-        vectors = vectors[order]
-        norms = np.einsum("ij,ij->i", vectors, vectors)
-        return cls(vectors, norms, order, starts, people, cell, _panels(starts, cell, pure))
+        found, norms = _gathered(vectors, chosen[order], normalise)
+        return cls(found, norms, order, starts, people, cell, _panels(starts, cell, pure))
 
     @property
     def sizes(self) -> IntArray:
@@ -88,6 +96,21 @@ class Side:
         return max((p.end - p.start for p in self.panels), default=0)
 
 
+def _gathered(vectors: Float32Array, rows: NDArray[np.intp], normalise: bool) -> tuple[Float32Array, Float32Array]:
+    """(vectors[rows], their squared lengths), a few at a time; divided by their lengths (in float64) when asked."""
+    found = np.empty((len(rows), vectors.shape[1]), np.float32)
+    norms = np.empty(len(rows), np.float32)
+    for at in range(0, len(rows), PANEL):
+        part = vectors[rows[at : at + PANEL]].astype(np.float64)
+        squares = np.einsum("ij,ij->i", part, part)
+        if normalise:
+            part /= np.sqrt(squares)[:, None]
+            squares[:] = 1
+        found[at : at + PANEL] = part
+        norms[at : at + PANEL] = squares
+    return found, norms
+
+
 def _panels(starts: IntArray, cell: IntArray, pure: int) -> tuple[Panel, ...]:
     """Cut where the cell changes, where the number of templates a subject changes (if ``pure`` or more have it), and
     when full."""
@@ -97,14 +120,15 @@ def _panels(starts: IntArray, cell: IntArray, pure: int) -> tuple[Panel, ...]:
         mine = cell == one
         counts = np.bincount(sizes[mine]) * np.arange(int(sizes[mine].max()) + 1)
         common[mine] = np.where(counts[sizes[mine]] >= min(pure, counts.sum()), sizes[mine], 0)
+    changes = np.flatnonzero((np.diff(cell) != 0) | (np.diff(common) != 0)) + 1
     found: list[Panel] = []
     first = 0
-    for block in range(1, len(cell) + 1):
-        like = block < len(cell) and cell[block] == cell[first] and common[block] == common[first]
-        if like and starts[block + 1] - starts[first] <= PANEL:
-            continue
-        found.append(Panel(first, block, int(cell[first]), int(common[first]), int(starts[first]), int(starts[block])))
-        first = block
+    while first < len(cell):
+        full = int(np.searchsorted(starts, starts[first] + PANEL, side="right")) - 1
+        change = np.searchsorted(changes, first, side="right")
+        last = min([max(full, first + 1), len(cell), *changes[change : change + 1].tolist()])
+        found.append(Panel(first, last, int(cell[first]), int(common[first]), int(starts[first]), int(starts[last])))
+        first = last
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countenance.audit import kernels
-from countenance.audit.accumulate import TAIL, Best, Sums, suffix, weights
+from countenance.audit.accumulate import TAIL, Best, Sums, weights
 from countenance.audit.plan import PILOT, PURE, Grid, Plan, Side, make_grid, make_ladder
 from countenance.audit.tallies import (
     Candidates,
@@ -156,11 +156,7 @@ class _People:
 
     def side(self, given: TemplateSet, chosen: NDArray[np.int64], pure: int = PURE) -> Side:
         """The chosen templates, ready for a sweep."""
-        vectors = given.vectors[chosen]
-        if given.metric == "cosine":
-            length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-            vectors = np.divide(vectors, length[:, None]).astype(np.float32)
-        return Side.make(vectors, self._at(given)[chosen], self.cell, pure)
+        return Side.make(given.vectors, chosen, given.metric == "cosine", self._at(given)[chosen], self.cell, pure)
 
     def sides(self, given: TemplateSet, chosen: NDArray[np.int64]) -> Sides:
         """Who the chosen templates are."""
@@ -382,7 +378,7 @@ def _pair_totals(plan: Plan, rows: IntArray) -> IntArray:
     by_cell = np.zeros((plan.cells, *rows.shape[1:]), np.int64)
     for cell in range(plan.cells):
         by_cell[cell] = rows[plan.left.cell == cell].sum(axis=0, dtype=np.int64)
-    reached = suffix(by_cell)
+    reached = by_cell[..., 1:]
     if not plan.symmetric:
         return reached.reshape(-1, reached.shape[-1])
     reached[np.diag_indices(plan.cells)] //= 2
@@ -414,9 +410,9 @@ def _margin(
     """(rows, row_counts, row_pairs, row_comparisons) of one side, spread over all subjects."""
     shape = (len(plan.grid.ladder), subjects, plan.cells)
     rows, row_counts = np.zeros(shape, np.float32), np.zeros(shape, np.int64)
-    reached = suffix(counts)
+    reached = counts[..., 1:]
     row_counts[:, side.subject] = np.moveaxis(reached, -1, 0)
-    shares = weights(plan, reached, suffix(weighted))
+    shares = weights(plan, reached, weighted[..., 1:])
     rows[:, side.subject] = np.moveaxis(shares, -1, 0)
     partners = np.tile(np.bincount(other.cell, minlength=plan.cells), (len(side.subject), 1))
     met = np.tile(np.bincount(other.cell, other.sizes, plan.cells).astype(np.int64), (len(side.subject), 1))
@@ -452,7 +448,7 @@ def _mated_sums(plan: Plan, mated: tuple[IntArray, IntArray, Float32Array], subj
     rungs = np.searchsorted(plan.grid.ladder, mated[2].astype(np.float64), side="right")
     levels = len(plan.grid.ladder) + 1
     by_rung = np.bincount(who * levels + rungs, minlength=subjects * levels).reshape(subjects, levels)
-    matches = np.ascontiguousarray(suffix(by_rung.astype(np.int64)).T)
+    matches = np.ascontiguousarray(np.cumsum(by_rung[:, :0:-1], axis=1)[:, ::-1].T, dtype=np.int64)
     return MatedSums(matches, np.bincount(who, minlength=subjects).astype(np.int64))
 
 
@@ -469,14 +465,13 @@ def _candidates(
 ) -> Candidates:
     back = np.empty(len(plan.left.order), np.int64)
     back[plan.left.order] = np.arange(len(back))
-    counts = best.counts.copy()
     own = np.bincount(mated[0], minlength=len(back)) + (plan.twin >= 0)
     rank = np.where(np.isneginf(mate), 0, 1 + best.above_mate)
     return Candidates(
         scores=best.score[back],
         references=best.reference[back],
         searched=(len(plan.right.order) - own)[back].astype(np.int64),
-        counts=np.ascontiguousarray(suffix(counts).T[:, back]),
+        counts=np.ascontiguousarray(best.counts[:, 1:].T[:, back]),
         mated_score=mate[back],
         mated_rank=rank[back],
     )

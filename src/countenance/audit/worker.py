@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from countenance.audit import kernels
-from countenance.audit.accumulate import TAIL, Best, Sums, suffix
+from countenance.audit.accumulate import TAIL, Best, Sums
 from countenance.audit.plan import Panel, Plan
 from countenance.audit.tallies import Float32Array, IntArray
 
 __all__ = ["Worker"]
 
+DIAGONAL = 256
 _NONE = np.zeros((0, 1), np.int64)
 _NO_BEST = Best(np.zeros((0, 1), np.float32), _NONE, _NONE, _NONE[:, 0])
 
@@ -39,9 +40,8 @@ class Worker:
         self.sums = Sums.empty(plan, mate is not None)
         self.mate = np.zeros(0, np.float32) if mate is None else np.where(np.isneginf(mate), np.float32(np.inf), mate)
         room = plan.left.widest * plan.right.widest
-        many = max(int(plan.left.sizes.max()), int(plan.right.sizes.max())) > 1
         self._scores = np.empty(room, np.float32)
-        self._codes = np.empty(room if many else 0, np.uint8)
+        self._codes = np.empty(room, np.uint8)
         self._tail = (np.empty(room, np.float32), np.empty(room, np.int32), np.empty(room, np.int32))
         self._grid = (np.float32(plan.grid.scale), np.int32(plan.grid.offset), plan.grid.lut, plan.grid.steps)
 
@@ -51,30 +51,31 @@ class Worker:
         shape = left.end - left.start, right.end - right.start
         scores = self._scores[: shape[0] * shape[1]].reshape(shape)
         vectors = self.plan.left.vectors[left.start : left.end], self.plan.right.vectors[right.start : right.end]
-        np.dot(vectors[0], vectors[1].T, out=scores)
         diagonal = self.plan.symmetric and tile[0] == tile[1]
-        if left.size and right.size:
+        step = DIAGONAL if diagonal else shape[0]  # below the diagonal nothing is looked at
+        for at in range(0, shape[0], step):
+            first = at if diagonal else 0
+            np.matmul(vectors[0][at : at + step], vectors[1][first:].T, out=scores[at : at + step, first:])
+        if _even(left, right):
             self._even(scores, left, right, diagonal)
         else:
             self._uneven(scores, left, right, diagonal)
 
     def _even(self, scores: Float32Array, left: Panel, right: Panel, diagonal: bool) -> None:
         """A tile in which every subject pair has as many comparisons, so that counts give the weights."""
-        sums, rungs = self.sums, len(self.plan.grid.ladder) + 1
-        row = np.empty((len(scores), rungs), np.int32)
-        codes = self._codes[: scores.size].reshape(scores.shape) if left.size * right.size > 1 else _NO_CODES
+        rungs = len(self.plan.grid.ladder) + 1
+        row = np.empty((left.last - left.first, rungs), np.int32)
+        codes = self._codes[: scores.size].reshape(scores.shape)
         skip = self._skip(left, right, diagonal)
         blocks = np.linspace(0, left.last - left.first, self.threads + 1).astype(int)
         if diagonal:  # the later rows of a diagonal tile are shorter
             blocks = np.rint(blocks[-1] * (1 - np.sqrt(1 - np.linspace(0, 1, self.threads + 1)))).astype(int)
 
         def work(k: int) -> _Stripe:
-            return self._stripe(scores, (blocks[k], blocks[k + 1]), (left, right), row, codes, skip, diagonal)
+            return self._stripe(scores, (blocks[k], blocks[k + 1]), (left, right), row, codes, skip)
 
         stripes = list(self.pool.map(work, range(self.threads)))
         self._add(stripes, row, left, right)
-        if sums.best is not None:
-            sums.best.counts[left.start : left.end] += row
         self._keep(self._listed(stripes, blocks * left.size * scores.shape[1], left.start, right.start))
 
     def _skip(self, left: Panel, right: Panel, diagonal: bool) -> IntArray:
@@ -94,36 +95,29 @@ class Worker:
         row: Any,
         codes: Any,
         skip: IntArray,
-        diagonal: bool,
     ) -> _Stripe:
         plan, (left, right) = self.plan, panels
         rows = int(blocks[0]) * left.size, int(blocks[1]) * left.size
         rungs = len(plan.grid.ladder) + 1
-        hist, col = np.zeros(len(plan.grid.base) + 1, np.uint32), np.zeros((scores.shape[1], rungs), np.int32)
+        sizes, people = (left.size, right.size), right.last - right.first
+        place = np.arange(people * right.size, dtype=np.int32).reshape(right.size, people).T.ravel()
+        hist, col = np.zeros(len(plan.grid.base) + 1, np.uint32), np.zeros((rungs, people), np.uint16)
         norms = plan.left.norms[left.start : left.end], plan.right.norms[right.start : right.end]
         tail = [part[rows[0] * scores.shape[1] :] for part in self._tail]
         listed = kernels.flat(
-            scores,
-            (*rows, plan.euclidean),
-            norms,
-            skip,
-            self._grid,
-            (hist, row, col),
-            codes,
+            *(scores, (*rows, plan.euclidean), norms, skip, self._grid, hist, place, codes),
             (*tail, 0, self.sums.tail.cut),
         )
         squares = np.zeros(rungs, np.int64)
-        if codes.size:
-            people = plan.left.subject[left.first : left.last], plan.right.subject[right.first : right.last]
-            kernels.squares(
-                codes, (int(blocks[0]), int(blocks[1])), (left.size, right.size), *people, diagonal, squares
-            )
+        room = np.empty(people, np.uint8 if left.size * right.size < 256 else np.uint16)
+        kernels.levels(codes, (int(blocks[0]), int(blocks[1])), sizes, room, row, col, squares)
         if self.sums.best is not None:
             found = self.sums.best
             order = plan.right.order[right.start : right.end]
             kernels.best(
                 scores, (*rows, left.start), skip, order, self.mate, found.above_mate, found.score, found.reference
             )
+            kernels.by_row(codes, *rows, found.counts[left.start : left.end])
         return _Stripe(hist, col, squares, int(listed))
 
     def _add(self, stripes: list[_Stripe], row: Any, left: Panel, right: Panel) -> None:
@@ -132,20 +126,18 @@ class Worker:
         n, pair = left.size * right.size, plan.cell_pair(left.cell, right.cell)
         one = plan.weight(n)
         hist = sum(s.hist[:-1].astype(np.int64) for s in stripes)
-        col = sum(s.col for s in stripes)
-        rows = row.reshape(-1, left.size, row.shape[1]).sum(axis=1, dtype=row.dtype) if left.size > 1 else row
-        cols = col.reshape(-1, right.size, row.shape[1]).sum(axis=1, dtype=row.dtype) if right.size > 1 else col
+        cols = sum(s.col.T.astype(np.int32) for s in stripes)
         sums.hist[pair] += hist
-        sums.row[left.first : left.last, right.cell] += rows
+        sums.row[left.first : left.last, right.cell] += row
         sums.col[right.first : right.last, left.cell] += cols
-        reached = np.append(0, suffix(rows.sum(axis=0, dtype=np.int64)))
+        reached = row.sum(axis=0, dtype=np.int64)
         squares = sum(s.squares for s in stripes) if n > 1 else reached
         sums.count_squares[pair] += squares
         sums.cross[pair] += reached * n
         sums.squares[pair] += np.rint(squares * (plan.unit / (n * n))).astype(np.int64)
         if not plan.share:
             sums.hist_weight[pair] += hist * one
-            sums.row_weight[left.first : left.last, right.cell] += rows.astype(np.int64) * one
+            sums.row_weight[left.first : left.last, right.cell] += row.astype(np.int64) * one
             sums.col_weight[right.first : right.last, left.cell] += cols.astype(np.int64) * one
 
     def _listed(self, stripes: list[_Stripe], begins: IntArray, p0: int, q0: int) -> Iterable[tuple[Any, Any, Any]]:
@@ -193,4 +185,8 @@ class Worker:
             self.sums.tail = tail.shortened(self.plan)
 
 
-_NO_CODES = np.empty((0, 0), np.uint8)
+def _even(left: Panel, right: Panel) -> bool:
+    """Whether all subject pairs have as many comparisons, and so few that the fast counters hold them."""
+    m, n = left.size, right.size
+    few = (left.end - left.start) * n < 2**16 and (right.last - right.first) * (m * n) ** 2 < 2**31
+    return m > 0 and n > 0 and few
