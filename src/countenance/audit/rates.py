@@ -16,6 +16,7 @@ from countenance.audit.intervals import (
     ClusterSums,
     PairSums,
     cluster_rate_interval,
+    dependence,
     pair_rate_interval,
     search_rate_interval,
     zero_error_bounds,
@@ -38,6 +39,7 @@ __all__ = [
 
 Array = NDArray[Any]
 
+DEPENDENCE_FMR = 0.1
 NO_SUBJECTS = "it is not known who was compared, and comparisons that share a person are not independent"
 
 
@@ -110,7 +112,7 @@ def false_match(
         value = errors / trials
     bound = None
     if errors == 0:
-        bound = min(1.0, zero_error_bounds(sums.pairs, sums.subjects)[1])
+        bound = min(1.0, zero_error_bounds(sums.pairs, _people(sums))[1])
     return Estimate(value, pair_rate_interval(sums), errors=errors, trials=trials, disjoint_bound=bound)
 
 
@@ -212,8 +214,23 @@ def pair_sums(
 
     Between rungs of the ladder the row sums of the rung below are scaled to the errors counted at ``threshold``: who
     causes false matches changes slowly with the threshold. Thresholds the pass was asked for are rungs, so exact.
-    Raises NotEnoughDataError without subjects or without a comparison.
+    The dependence between comparisons is measured besides at the rung where this group's FMR is nearest to
+    `DEPENDENCE_FMR`, where errors are many. Raises NotEnoughDataError without subjects or without a comparison.
     """
+    found = _sums_at(tallies, sweep, group, threshold, other, weighting)
+    fmr, _ = rates_along(sweep, group, other)
+    along = fmr[np.searchsorted(sweep.grid, sweep.ladder)]
+    usable = (along > 0.0) & (along < 1.0) & (sweep.ladder < threshold)
+    if not usable.any():
+        return found
+    distance = np.where(usable, np.abs(np.log(np.where(usable, along, 1.0)) - np.log(DEPENDENCE_FMR)), np.inf)
+    at = float(sweep.ladder[int(np.argmin(distance))])
+    return replace(found, known=dependence(_sums_at(tallies, sweep, group, at, other, weighting)))
+
+
+def _sums_at(
+    tallies: Tallies, sweep: Sweep, group: Group, threshold: float, other: Group | None, weighting: str
+) -> PairSums:
     sums = sweep.dependence
     if sums is None:
         raise NotEnoughDataError(NO_SUBJECTS)
@@ -271,6 +288,12 @@ def _partners(
     if back is None or back_made is None:
         raise NotEnoughDataError(NO_SUBJECTS)
     return (*first, _rows(back[rung], there, group.cells), _rows(back_made, there, group.cells))
+
+
+def _people(sums: PairSums) -> int:
+    """How many people at most can stand in pairs that share nobody."""
+    rows = int(np.count_nonzero(sums.row_pairs))
+    return rows if sums.column_pairs is None else 2 * min(rows, int(np.count_nonzero(sums.column_pairs)))
 
 
 def _rows(values: Array, subjects: NDArray[np.bool_], cells: IntArray) -> FloatArray:

@@ -1,0 +1,211 @@
+"""The whole audit: which thresholds and groups, both tests, the sentence that comes first, and what is left unsaid."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from estimator_people import population, tallies
+
+from countenance.audit import Options, Verdict, audit, tally
+from countenance.audit.headline import headline, setting, share
+from countenance.audit.labels import SMALLEST_GROUP
+from countenance.audit.result import Estimate
+from countenance.audit.tallies import Failures, System
+from countenance.errors import NotEnoughDataError, TalliesError
+
+TWO = (("gender", ("female", "male")), ("site", ("x", "y", "z")))
+DOCUMENTED = System("engine", "p", "cosine", 0.6, "the makers' threshold for comparing two photos (1:1)")
+
+
+@pytest.fixture(scope="module")
+def found():
+    people = replace(population(3, people=50, groups=TWO), system=DOCUMENTED)
+    return tally(people, thresholds=(0.5,))
+
+
+def test_the_thresholds_are_those_asked_for_documented_and_needed(found) -> None:
+    told = audit(found, Options(thresholds=(0.5,))).verification.thresholds
+    assert [(t.origin, t.target_fmr) for t in told[:3]] == [("asked", None), ("documented", None), ("target", 0.01)]
+    assert told[0].threshold == 0.5
+    assert told[1].threshold == 0.6
+    assert [t.target_fmr for t in told[2:]] == [1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
+    assert told[-1].threshold is None
+    assert "1,000,000 pairs" in told[-1].reason
+
+
+def test_groups_are_each_column_and_all_of_them_crossed(found) -> None:
+    rows = audit(found).verification.groups
+    labels = {tuple(sorted(r.group.items())) for r in rows}
+    assert (("gender", "female"),) in labels
+    assert (("site", "z"),) in labels
+    assert (("gender", "male"), ("site", "y")) in labels
+    assert len(labels) == 2 + 3 + 6
+    only = audit(found, Options(by=("gender",))).verification.groups
+    assert {tuple(r.group) for r in only} == {("gender",)}
+    assert audit(found, Options(by=())).verification.groups == ()
+    with pytest.raises(TalliesError, match="height"):
+        audit(found, Options(by=("height",)))
+
+
+def test_a_small_group_is_named_and_listed_as_not_tested(found) -> None:
+    told = audit(found)
+    small = [g for g in told.verification.groups if g.subjects < SMALLEST_GROUP]
+    assert small
+    assert all("too few" in g.too_small for g in small)
+    assert any("female, x" in u.what for u in told.not_tested)
+    assert all(g.too_small is None for g in told.verification.groups if g.subjects >= SMALLEST_GROUP)
+
+
+def test_a_group_of_one_person_has_reasons_in_place_of_numbers() -> None:
+    people = population(1, people=12, groups=(("gender", ("a",) * 11 + ("b",)),))
+    told = audit(tally(people), Options(thresholds=(0.5,)))
+    row = next(g for g in told.verification.groups if g.group == {"gender": "b"})
+    assert row.subjects == 1
+    assert row.fmr.value is None
+    assert row.fmr.reason
+    assert row.too_small.startswith("1 person")
+
+
+def test_the_headline_names_a_threshold_made_for_two_photos(found) -> None:
+    told = audit(found)
+    assert told.headline.startswith(
+        "At the makers' threshold for comparing two photos (1:1), score 0.6, used here to search, "
+    )
+    point = next(p for p in told.search.points if p.threshold == 0.6)
+    assert f"matched {point.everyone.falsely_matched} of 50 people to somebody else among 49 others" in told.headline
+
+
+def test_other_headlines() -> None:
+    plain = tallies(3, people=50, thresholds=(0.5,))
+    assert audit(plain).headline.startswith("At the threshold that a false match rate of 0.01 needs, score ")
+    assert audit(plain, Options(thresholds=(0.5,))).headline.startswith("At the threshold asked for, score 0.5, ")
+    alone = replace(plain, search=None, system=DOCUMENTED)
+    told = audit(alone)
+    assert told.search is None
+    assert told.reasons == {"gallery_sizes": "no search was made", "vouches_for": "no search was made"}
+    assert "pairs of different people for the same person" in told.headline
+    assert "used here to search" not in told.headline
+    tiny = audit(tally(population(1, people=3, photos=1)))
+    assert tiny.headline.startswith("This data is too small")
+    only_search = audit(replace(plain, verification=None))
+    assert only_search.verification is None
+    assert only_search.search is not None
+
+
+def test_a_headline_without_a_measured_rate_says_why() -> None:
+    plain = replace(tallies(3, people=50), search=None)
+    told = audit(plain)
+    none = replace(told.verification.thresholds[0], fmr=Estimate(None, reason="nobody was compared"))
+    assert "nobody was compared" in headline(plain, [none], told.verification, None)
+
+
+def test_words_for_settings_and_shares() -> None:
+    assert setting(System("x", metric="euclidean"), -0.6) == "distance 0.60"
+    assert setting(System("x", metric="cosine"), 0.3634) == "score 0.363"
+    assert share(0.0, 4321) == "none in 4,321"
+    assert share(0.123, 10) == "12 %"
+    assert share(1 / 2345, 10**6) == "1 in 2,300"
+    assert share(1 / 77, 100) == "1.3 %"
+    assert share(1 / 101, 1000) == "1 in 100"
+
+
+def test_nobody_to_compare_with_is_refused() -> None:
+    with pytest.raises(NotEnoughDataError):
+        audit(tally(population(1, people=1)))
+    empty = tallies(3, people=20)
+    with pytest.raises(NotEnoughDataError):
+        audit(replace(empty, verification=None, search=None))
+
+
+def test_the_search_lists_each_probe_once_most_alike_first(found) -> None:
+    told = audit(found).search
+    scores = [p.score for p in told.pairs]
+    assert scores == sorted(scores, reverse=True)
+    assert len({p.probe for p in told.pairs}) == len(told.pairs)
+    assert all(p.probe != p.reference for p in told.pairs)
+    assert told.pairs[0].probe_path.endswith(".jpg")
+    points = [p.threshold for p in told.points]
+    assert points == sorted(points)
+    hits = [p.everyone.falsely_matched for p in told.points]
+    assert hits == sorted(hits, reverse=True)
+    assert len(points) > 15
+
+
+def test_failures_to_enrol_are_counted_per_group(found) -> None:
+    photos = np.full(50, 3)
+    failed = np.zeros(50, dtype=np.int64)
+    failed[[0, 2]] = (3, 1)
+    told = audit(replace(found, failures=Failures(photos, failed)))
+    assert (told.counts.photos_failed, told.counts.subjects_failed) == (4, 1)
+    women = next(f for f in told.counts.failures if f["group"] == {"gender": "female"})
+    assert (women["photos_failed"], women["subjects_failed"], women["subjects"]) == (4, 1, 25)
+    plain = replace(tallies(3, people=20, groups=()), failures=Failures(np.full(20, 2), np.arange(20) // 19))
+    assert audit(plain).counts.failures[0]["group"] == {}
+
+
+def test_rows_without_a_label_form_no_group_and_are_counted() -> None:
+    people = population(2, people=30)
+    labels = (None, *people.groups["gender"][1:])
+    told = audit(tally(replace(people, groups={"gender": labels})))
+    assert told.counts.unlabelled == {"gender": 1}
+    assert sum(g.subjects for g in told.verification.groups[:2]) == 29
+
+
+def test_no_group_column_is_said() -> None:
+    told = audit(tallies(3, people=20, groups=()))
+    assert told.not_tested[0].what == "any group of people"
+    single = audit(tallies(3, people=20, photos=1, groups=()))
+    assert any("recognised again" in u.what for u in single.not_tested)
+    assert single.verification.curves[0].fnmr is None
+
+
+def test_verdicts_give_both_results(found) -> None:
+    told = audit(found)
+    pair = told.search.pairs[0]
+    verdict = Verdict(pair.probe_path, pair.reference_path, "same")
+    both = audit(found, verdicts=[verdict])
+    assert both.adjudicated.counts.nonmated == told.counts.nonmated - 1
+    assert both.counts == told.counts
+    assert both.verification == told.verification
+    assert [
+        s.verdict for s in both.suspects if {s.left_path, s.right_path} == {pair.probe_path, pair.reference_path}
+    ] in (
+        ["same"],
+        [],
+    )
+
+
+def test_a_second_system_is_compared(found) -> None:
+    other = tally(
+        replace(population(3, people=50, groups=TWO, noise=0.4), system=System("other", "q")), thresholds=(0.5,)
+    )
+    told = audit(found, against=other).comparison
+    assert json.dumps(told)
+    assert told["first"], told["second"] == ("test", "other")
+
+
+def test_scores_without_subjects_have_rates_and_no_intervals(found) -> None:
+    bare = replace(
+        found.verification, dependence=None, mated_sums=None, tail=None, mated_low=None, left=None, right=None
+    )
+    told = audit(replace(found, verification=bare, search=None))
+    assert told.power is None
+    assert told.suspects == ()
+    assert told.counts.subjects == 0
+    assert told.verification.thresholds[0].fmr.interval is None
+    assert all(g.too_small is None for g in told.verification.groups)
+    curve = told.verification.curves[0]
+    assert curve.fmr_low is None
+    assert len(curve.thresholds) <= 200
+
+
+def test_a_search_without_candidates_is_none(found) -> None:
+    told = audit(replace(found, search=replace(found.search, candidates=None)))
+    assert told.search is None
+    assert "gallery_sizes" in told.reasons
+
+
+def test_json_is_finite_and_the_same_twice(found) -> None:
+    first, second = (json.dumps(audit(found, Options(seed=1)).to_json(), allow_nan=False) for _ in range(2))
+    assert first == second
