@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from countenance.errors import ScoreTableError
+from countenance.errors import InputError, ScoreTableError
 from countenance.trials import read_scores
 
 FULL = "probe,reference,probe_subject,reference_subject,score\n"
@@ -134,6 +134,13 @@ def refusal_of_mapping(tmp_path: Path, columns: dict[str, str]) -> str:
     path = tmp_path / "s.csv"
     path.write_text(PAIR + "0.5,1,x\n")
     return refusal(path, columns=columns)
+
+
+def test_thresholds_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(PAIR + "0.5,1,x\n")
+    with pytest.raises(InputError, match="--threshold"):
+        read_scores(path, thresholds=[float("nan")])
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from countenance.audit.rates import threshold_for
 from countenance.audit.tallies import FloatArray, Group, IntArray, Sides, Sweep, System, Tallies
-from countenance.errors import NotEnoughDataError, ScoreTableError
+from countenance.errors import InputError, NotEnoughDataError, ScoreTableError
 from countenance.trials.labels import MOST_CELLS, MOST_VALUES_BY_DEFAULT, Labels, choose, label
 from countenance.trials.score_people import (
     MOST_SAMPLES,
@@ -65,6 +65,8 @@ def read_scores(
         system = System(f"scores of {layout.path.name}", metric="distance, negated" if distance else "score")
     if system.documented_threshold is not None:
         asked = (*asked, system.documented_threshold)
+    if not all(map(math.isfinite, asked)):
+        raise InputError("--threshold: must be a finite number")
     table = _People(layout, by) if layout.has_subjects else _Pairs(layout, by)
     with Spill(rows_estimate(layout)) as spill:
         scale = Scale(BINS, TOP)
