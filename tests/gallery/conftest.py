@@ -1,8 +1,8 @@
 """Each test that asks for a ``place`` or a ``gallery`` runs on every store."""
 
 import itertools
-import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +47,9 @@ def server() -> Iterator[Any]:
         shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"PostgreSQL does not start here: {error}")
     yield started
+    postmaster = started.get_postmaster_info().process
+    postmaster.send_signal(signal.SIGQUIT)  # at once: an orderly stop first writes everything that is thrown away next
+    postmaster.wait(30)
     started.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -58,11 +61,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         found = Place("sqlite", folder, None, folder)
     else:
         server = request.getfixturevalue("server")
-        name = f"test_{os.getpid()}_{next(_numbers)}"
-        server.psql(f"CREATE DATABASE {name};")
-        found = Place("postgres", folder, server.get_uri(name), Path(server.pgdata))
+        schema = f"test_{next(_numbers)}"
+        server.psql(f"CREATE SCHEMA {schema};")
+        database = f"{server.get_uri()}&options=-csearch_path%3D{schema}"
+        found = Place("postgres", folder, database, Path(server.pgdata))
     yield found
     found.close()
+    if found.kind == "postgres":
+        server.psql(f"DROP SCHEMA {schema} CASCADE;")
 
 
 @pytest.fixture

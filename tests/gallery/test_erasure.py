@@ -19,14 +19,14 @@ def every_byte(folder: Path) -> bytes:
 
 
 def spellings(vector: np.ndarray) -> list[bytes]:
-    """The vector in every encoding that a program could have used, in pieces, since a file may hold a part."""
+    """The vector in every encoding that a program could have used, in pieces: a file may hold a part."""
     unit = (vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64))).astype(np.float32)
     found = []
     for array in (vector, unit, vector.astype(np.float64), vector.astype(np.float16), vector.astype(">f4")):
         raw = array.tobytes()
-        pieces = [raw[i : i + 16] for i in range(0, len(raw) - 15, 16)]
-        found += pieces + [piece.hex().encode() for piece in pieces]
-        found += [base64.b64encode(raw[i : i + 24]) for i in range(0, len(raw) - 23, 24)]
+        for start in range(0, len(raw) - 23, 96):
+            found += [raw[start : start + 16], raw[start : start + 16].hex().encode()]
+            found.append(base64.b64encode(raw[start : start + 24]))
     found += [repr(float(x)).encode() for x in vector[:4]]
     return found
 

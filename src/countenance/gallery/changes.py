@@ -79,7 +79,7 @@ def create_collection(
         f"INSERT INTO collections ({_COLUMNS}) VALUES ({marks(_COLUMNS.split())})",  # noqa: S608
         (uid, new.name, new.pipeline, new.metric, new.dimension, new.created.timestamp(), 0, 0),
     )
-    store.partition(change.tx, uid, new.dimension)
+    store.partition(change.tx, uid)
     _put_tags(change, uid, tags)
     detail = {"pipeline": new.pipeline, "tags": ",".join(sorted(tags))}
     change.record(entry_of(Kind.COLLECTION, occasion, gallery=new.name, gallery_size=0, detail=detail))

@@ -36,15 +36,15 @@ class _Transaction:
         self._connection = connection
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(_dialect(sql), values).fetchall()  # type: ignore[arg-type]
+        return self._connection.execute(_dialect(sql), values).fetchall()
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
-        return self._connection.execute(_dialect(sql), values).rowcount  # type: ignore[arg-type]
+        return self._connection.execute(_dialect(sql), values).rowcount
 
     def many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
         if values:
             with self._connection.cursor() as cursor:
-                cursor.executemany(_dialect(sql), values)  # type: ignore[arg-type]
+                cursor.executemany(_dialect(sql), values)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -116,7 +116,7 @@ class PostgresStore:
                     self._writer.execute("ROLLBACK")
                 raise
 
-    def partition(self, tx: Tx, uid: int, dimension: int) -> None:
+    def partition(self, tx: Tx, uid: int) -> None:
         """A partition for the faces of one collection."""
         tx.run(f"CREATE TABLE faces_{int(uid)} PARTITION OF faces FOR VALUES IN ({int(uid)})")
 

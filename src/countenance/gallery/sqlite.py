@@ -91,7 +91,7 @@ class SQLiteStore:
                     self._writer.execute("ROLLBACK")
                 raise
 
-    def partition(self, tx: Tx, uid: int, dimension: int) -> None:
+    def partition(self, tx: Tx, uid: int) -> None:
         """Nothing to do: one table holds all collections."""
 
     def drop_partition(self, tx: Tx, uid: int) -> None:

@@ -68,7 +68,7 @@ class Store(Protocol):
     def write(self) -> AbstractContextManager[Tx]:
         """Alone among writers. Durable when it is left without an exception, undone when with one."""
 
-    def partition(self, tx: Tx, uid: int, dimension: int) -> None:
+    def partition(self, tx: Tx, uid: int) -> None:
         """Make room for the faces of a new collection."""
 
     def drop_partition(self, tx: Tx, uid: int) -> None:
