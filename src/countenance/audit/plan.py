@@ -22,6 +22,7 @@ __all__ = ["Grid", "Plan", "Side", "make_grid", "make_ladder", "round_up"]
 PANEL = 1024
 PURE = 256
 BINS = 8192
+MIN_BINS = 256
 RUNGS = np.logspace(math.log10(0.5), -6, 30)
 MATED_RUNGS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9)
 MAX_THRESHOLDS = 64
@@ -224,7 +225,7 @@ class Plan:
 
 def make_grid(lowest: float, highest: float, pairs: int) -> tuple[float, int, FloatArray]:
     """(scale, offset, edges) of the regular bins over [lowest, highest], fewer where there are many cell pairs."""
-    room = max(256, min(BINS, 2_000_000 // max(pairs, 1)))
+    room = max(MIN_BINS, min(BINS, 2_000_000 // max(pairs, 1)))
     span = max(highest - lowest, 2.0**-100)
     scale = 2.0 ** math.floor(math.log2(room / span))
     offset = math.floor(lowest * scale)
