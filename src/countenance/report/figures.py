@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from countenance.audit.result import AuditResult, Curve, GallerySize, Operating, SearchPoint, TailFit
 from countenance.report import reading, words
-from countenance.report.charts import STYLES, Axis, Frame, decades, nice, probit_ticks, swatch
+from countenance.report.charts import STYLES, Frame, decades, nice, probit_ticks, swatch
+from countenance.report.drawing import Figure, both, kind, make_frame, percent_label, share_label, short
 
 __all__ = [
     "Figure",
@@ -24,16 +25,6 @@ __all__ = [
 HALF = 0.5  # a DET curve ends where every second stranger matches
 SMALLEST = 1e-9  # no axis goes below; what is smaller is the rounding of a sum
 EVERYONE = "s-all"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing in two widths, its legend as (key, label), and what is to be read beside it."""
-
-    title: str
-    drawing: Markup
-    caption: str
-    legend: tuple[tuple[Markup, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ def false_match_figures(result: AuditResult) -> list[Figure]:
             title=title if columns else "False matches against threshold",
             axis="pairs of strangers taken for one person",
             caption="The share of pairs of different people, both of the same group, that count as a match. "
-            "Bands are 95 % intervals. A line ends where no false match was seen; from there on the band is a bound.",
+            "A line ends where no false match was seen.",
         )
         found += [drawn] if drawn else []
     return found
@@ -83,8 +74,8 @@ def search_figures(result: AuditResult) -> list[Figure]:
             title=f"Matched to somebody else, against threshold{by}",
             axis="people matched to somebody else",
             caption=f"The share of people searched for who were matched to somebody else in a gallery of "
-            f"{words.count(search.references)} references. Bands are 95 % intervals. "
-            "A line ends where nobody was falsely matched; from there the band is an upper bound.",
+            f"{words.count(search.references)} references. "
+            "A line ends where nobody was falsely matched.",
         )
         found += [drawn] if drawn else []
     return found
@@ -108,7 +99,7 @@ def det_figures(result: AuditResult) -> list[Figure]:
         found.append(
             Figure(
                 title=f"What each threshold trades: people missed against people confused{by}",
-                drawing=_both(draw),
+                drawing=both(draw),
                 caption="Each point of a curve is one threshold (DET curve, normal-deviate axes); lower and further "
                 f"left means fewer errors. Curves end where no error was seen.{at}",
                 legend=_legend([s for s, _ in lines]),
@@ -124,7 +115,7 @@ def density_figure(result: AuditResult) -> Figure | None:
         return None
     return Figure(
         title="Scores of pairs of one person, and of two different people",
-        drawing=_both(lambda narrow: _density_drawing(result, curve, narrow)),
+        drawing=both(lambda narrow: _density_drawing(result, curve, narrow)),
         caption="The share of comparisons in each score range; the two areas are scaled alike. Where they overlap, "
         "no threshold separates them.",
         legend=_density_legend(curve),
@@ -154,7 +145,7 @@ def gallery_figure(result: AuditResult) -> Figure | None:
     legend = [(swatch(k, f"s{k}"), f"at {scores(t)}") for k, t in enumerate(lines)]
     return Figure(
         title="The larger the gallery, the more searches return a stranger",
-        drawing=_both(lambda narrow: _gallery_drawing(list(lines.values()), narrow)),
+        drawing=both(lambda narrow: _gallery_drawing(list(lines.values()), narrow)),
         caption="Markers are measured, on galleries drawn from the references, with 95 % intervals; lines are what the "
         "1:1 rates predict. The shaded part lies beyond the galleries measured.",
         legend=tuple(legend),
@@ -165,10 +156,10 @@ def _gallery_drawing(lines: Sequence[Sequence[GallerySize]], narrow: bool) -> Ma
     rows = [g for line in lines for g in line]
     low, high = min(g.references for g in rows) / 1.3, max(g.references for g in rows) * 1.3
     bottom = max(1e-5, 10.0 ** math.floor(math.log10(min(v for g in rows for v in (g.fpir.value, g.predicted) if v))))
-    frame = _frame(
+    frame = make_frame(
         narrow,
-        (low, high, "log", [(v, _short(v)) for v in decades(low, high, 3 if narrow else 7)]),
-        (bottom, 1.0, "log", [(v, _share_label(v)) for v in decades(bottom, 1.0)]),
+        (low, high, "log", [(v, short(v)) for v in decades(low, high, 3 if narrow else 7)]),
+        (bottom, 1.0, "log", [(v, share_label(v)) for v in decades(bottom, 1.0)]),
         ("faces in the gallery", "searches that return a stranger"),
     )
     beyond = [g.references for g in rows if g.extrapolated]
@@ -182,7 +173,7 @@ def _gallery_drawing(lines: Sequence[Sequence[GallerySize]], narrow: bool) -> Ma
                 if g.fpir.interval:
                     frame.whisker(g.references, g.fpir.interval.low, g.fpir.interval.high, f"s{k}")
                 frame.marker((g.references, g.fpir.value), k, f"s{k}")
-    return frame.svg("Searches that return a stranger against gallery size, a line for each threshold", _kind(narrow))
+    return frame.svg("Searches that return a stranger against gallery size, a line for each threshold", kind(narrow))
 
 
 def tail_figure(tail: TailFit, scores: words.Scores) -> Figure | None:
@@ -194,14 +185,14 @@ def tail_figure(tail: TailFit, scores: words.Scores) -> Figure | None:
 
     def draw(narrow: bool) -> Markup:
         ticks = [(v, scores.bare(v)) for v in nice(low, high, 5)]
-        frame = _frame(narrow, (low, high, "linear", ticks), (low, high, "linear", ticks), ("fitted", "observed"))
+        frame = make_frame(narrow, (low, high, "linear", ticks), (low, high, "linear", ticks), ("fitted", "observed"))
         frame.line([(low, low), (high, high)], EVERYONE)
         for point in tail.points:
             frame.marker(point, 0, "s0")
-        return frame.svg("Fit of the generalised Pareto tail: observed against fitted scores", _kind(narrow))
+        return frame.svg("Fit of the generalised Pareto tail: observed against fitted scores", kind(narrow))
 
     caption = "Points on the line mean that the fitted tail describes the highest scores seen."
-    return Figure("Does the fitted tail describe the data?", _both(draw), caption)
+    return Figure("Does the fitted tail describe the data?", both(draw), caption)
 
 
 def _curves(result: AuditResult) -> dict[tuple[str, ...], list[tuple[int | None, Curve]]]:
@@ -267,10 +258,10 @@ def _rates_figure(result: AuditResult, series: list[Series], title: str, axis: s
     top = 10.0 ** math.ceil(math.log10(max(seen)))
 
     def draw(narrow: bool) -> Markup:
-        frame = _frame(
+        frame = make_frame(
             narrow,
             (low_x, high_x, "linear", [(v, scores.bare(v)) for v in nice(low_x, high_x, 4 if narrow else 8)]),
-            (bottom, top, "log", [(v, _share_label(v)) for v in decades(bottom, top)]),
+            (bottom, top, "log", [(v, share_label(v)) for v in decades(bottom, top)]),
             (f"threshold ({scores.noun}) — stricter →", axis),
             marks=len(marks),
         )
@@ -286,9 +277,11 @@ def _rates_figure(result: AuditResult, series: list[Series], title: str, axis: s
             every = max(1, len(drawn) // 7)
             for point in drawn[(s.index or 0) % every :: every] if s.index is not None else []:
                 frame.marker(point, s.index or 0, s.style)
-        return frame.svg(title, _kind(narrow))
+        return frame.svg(title, kind(narrow))
 
-    return Figure(title, _both(draw), caption, _legend(series))
+    if any(v is not None for s in series for v in s.high):
+        caption += " Bands are 95 % intervals; beyond the end of its line, a band is an upper bound."
+    return Figure(title, both(draw), caption, _legend(series))
 
 
 def _reach(series: Sequence[Series], marks: Sequence[float]) -> tuple[float, float]:
@@ -344,15 +337,15 @@ def _det_drawing(
     x_high = min(x_high, HALF)
 
     def draw(narrow: bool) -> Markup:
-        frame = _frame(
+        frame = make_frame(
             narrow,
             (
                 x_low,
                 x_high,
                 "probit",
-                [(v, _percent_label(v)) for v in probit_ticks(x_low, x_high, 3 if narrow else 8)],
+                [(v, percent_label(v)) for v in probit_ticks(x_low, x_high, 3 if narrow else 8)],
             ),
-            (y_low, y_high, "probit", [(v, _percent_label(v)) for v in probit_ticks(y_low, y_high)]),
+            (y_low, y_high, "probit", [(v, percent_label(v)) for v in probit_ticks(y_low, y_high)]),
             ("strangers taken for one person (FMR)", "one person taken for two (FNMR)"),
         )
         for s, curve in lines:
@@ -364,7 +357,7 @@ def _det_drawing(
             at = ((curve.fmr or ())[nearest], (curve.fnmr or ())[nearest])
             if s.index is not None and frame.x.holds(at[0]) and frame.y.holds(at[1]):
                 frame.marker(at, s.index, s.style, s.label)
-        return frame.svg("DET curves: false non-match rate against false match rate per group", _kind(narrow))
+        return frame.svg("DET curves: false non-match rate against false match rate per group", kind(narrow))
 
     return draw
 
@@ -376,7 +369,7 @@ def _density_drawing(result: AuditResult, curve: Curve, narrow: bool | None) -> 
     top = max((max(d) for d in both if d), default=1.0) * 1.12
     small = narrow is None
     ticks = [(v, scores.bare(v)) for v in nice(edges[0], edges[-1], 4 if small or narrow else 8)]
-    frame = _frame(
+    frame = make_frame(
         narrow,
         (edges[0], edges[-1], "linear", ticks),
         (0.0, top, "linear", []),
@@ -393,7 +386,7 @@ def _density_drawing(result: AuditResult, curve: Curve, narrow: bool | None) -> 
     else:
         _draw_marks(frame, _marks(result), scores, bool(narrow))
     title = f"Score distributions, {words.group_name(curve.group)}"
-    return frame.svg(title, "small" if narrow is None else _kind(narrow))
+    return frame.svg(title, "small" if narrow is None else kind(narrow))
 
 
 def _density_legend(curve: Curve) -> tuple[tuple[Markup, str], ...]:
@@ -409,50 +402,3 @@ def _legend(series: Sequence[Series]) -> tuple[tuple[Markup, str], ...]:
     if len(series) < 2:
         return ()
     return tuple((swatch(s.index, s.style) if s.index is not None else swatch(-1, s.style), s.label) for s in series)
-
-
-def _frame(
-    narrow: bool | None,
-    x: tuple[float, float, str, list[tuple[float, str]]],
-    y: tuple[float, float, str, list[tuple[float, str]]],
-    titles: tuple[str, str],
-    flat: bool = False,
-    marks: int = 0,
-) -> Frame:
-    """Room for both axes, and above the drawing for the names of `marks` thresholds; `flat` has no vertical scale."""
-    width, height = {False: (860, 430), True: (360, 340), None: (240, 130)}[narrow]
-    if flat and narrow is not None:
-        height = int(height * 0.72)
-    left, right = (8 if flat else 96 if narrow else 104), 12
-    top = (28 if titles[1] else 8) + 17 * marks
-    bottom = 50 if titles[0] else 26
-    return Frame(
-        width,
-        height + 17 * marks,
-        Axis(x[0], x[1], left, width - right, x[2], tuple(x[3]), titles[0]),
-        Axis(y[0], y[1], height + 17 * marks - bottom, top, y[2], tuple(y[3]), titles[1]),
-    )
-
-
-def _both(draw: Callable[[bool], Markup]) -> Markup:
-    """The drawing for wide and for narrow pages; the style sheet shows one of them."""
-    return draw(False) + draw(True)
-
-
-def _kind(narrow: bool) -> str:
-    return "narrow" if narrow else "wide"
-
-
-def _share_label(value: float) -> str:
-    return "all" if value >= 1 else f"1 in {_short(1 / value)}"
-
-
-def _short(number: float) -> str:
-    for size, word in ((1e9, " billion"), (1e6, " million")):
-        if number >= size * 0.999:
-            return f"{number / size:,.0f}{word}"
-    return f"{number:,.0f}"
-
-
-def _percent_label(value: float) -> str:
-    return f"{value * 100:.7f}".rstrip("0").rstrip(".") + " %"

@@ -74,7 +74,8 @@ def _unbroken(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
+    """Three significant figures; just below one, where three would round up to it, four decimals."""
+    return (f"{value:.4f}" if 0.99 < value < 1 else f"{value:.3g}").replace("-", "−")
 
 
 def _context(result: AuditResult, photos: "_Photos") -> dict[str, Any]:

@@ -216,8 +216,11 @@ def matrices(result: AuditResult) -> list[Matrix]:
     """One table for each grouping; symmetric, so only the lower half is filled."""
     rows = result.verification.matrix if result.verification else ()
     grouped = reading.by_columns(rows, lambda r: r["group"])
-    known = {k: found for k, found in grouped.items() if k and any(r.get("fmr") is not None for r in found)}
-    return [_matrix(columns, found) for columns, found in known.items() if len(found) > 1]
+    # The diagonal alone says what the groups' table has said.
+    known = [
+        k for k, found in grouped.items() if any(r.get("fmr") is not None and r["group"] != r["other"] for r in found)
+    ]
+    return [_matrix(columns, grouped[columns]) for columns in known if columns]
 
 
 def _matrix(columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]]) -> Matrix:
@@ -239,6 +242,8 @@ def _cell(row: Mapping[str, Any], low: float, high: float) -> MatrixCell:
     value, edge, trials = row.get("fmr"), row.get("fmr_interval"), row.get("nonmated")
     found = Estimate(value, Interval(*edge) if edge else None, row.get("fmr_reason"), row.get("fmr_errors"), trials)
     among = f"{words.count(trials)} comparisons" if trials is not None else ""
+    if value is None and not trials:
+        return MatrixCell("not compared", "", "", None)
     if row.get("too_small"):
         return MatrixCell("too few", str(row["too_small"]), "", None)
     if not value:
