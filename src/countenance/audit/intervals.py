@@ -155,9 +155,9 @@ def dependence(sums: PairSums) -> Dependence:
     joint = []
     for matches, partners in ((sums.rows, found.row_partners), (sums.columns, found.column_partners)):
         if matches is not None:
-            both = float(matches @ matches) - own * sums.squares
+            both = _dot(matches, matches) - own * sums.squares
             joint.append(_correlation(p, both / partners) if partners > 0 else 0.0)
-    return Dependence(joint[0], joint[-1], _carriers(found.residuals))
+    return Dependence(joint[0], joint[-1], found.residuals.carriers)
 
 
 def pair_rate_interval(sums: PairSums, confidence: float = 0.95) -> Interval:
@@ -177,7 +177,7 @@ def pair_rate_interval(sums: PairSums, confidence: float = 0.95) -> Interval:
     if variance <= 0.0:
         variance = p * (1.0 - p) / sums.pairs
     # A handful of errors always looks carried by a handful of people; four is what their number alone would explain.
-    carriers, part = max(_carriers(found.residuals), 4.0), 1.0
+    carriers, part = max(found.residuals.carriers, 4.0), 1.0
     if sums.known is not None:
         # Satterthwaite: the implied variance is known as well as its carriers allow, what exceeds it as badly as ever.
         excess = variance - found.implied
@@ -186,7 +186,7 @@ def pair_rate_interval(sums: PairSums, confidence: float = 0.95) -> Interval:
         # where it rests on the same few errors, both it and the skewness come out too small.
         part = 0.75
     shared = 1.0 - found.independent / variance
-    return _corrected(p, variance, carriers, part * shared * _skewness(found.residuals), confidence)
+    return _corrected(p, variance, carriers, part * shared * found.residuals.skewness, confidence)
 
 
 def cluster_rate_interval(sums: ClusterSums, confidence: float = 0.95) -> Interval:
@@ -208,16 +208,17 @@ def cluster_rate_interval(sums: ClusterSums, confidence: float = 0.95) -> Interv
     if p <= 0.0 or p >= 1.0:
         bound = _bound(n, confidence)
         return Interval(0.0, bound) if p <= 0.0 else Interval(1.0 - bound, 1.0)
-    worst = total**2 / float(trials @ trials)  # Kish's number of equal clusters
+    worst = total**2 / _dot(trials, trials)  # Kish's number of equal clusters
     exact = clopper_pearson(p * worst, worst, confidence)
     residuals = errors - p * trials
-    variance = float(residuals @ residuals) / total**2 * n / max(n - 1, 1)
+    found = _moments(residuals)
+    variance = found.second / total**2 * n / max(n - 1, 1)
     if n == 1 or variance <= 0.0 or bool(np.all((errors == 0.0) | (errors == trials)) and np.ptp(trials) == 0.0):
         return exact
-    found = _corrected(p, variance, _carriers(residuals), _skewness(residuals), confidence)
-    return (
-        Interval(found.low, min(found.high, exact.high)) if p < 0.5 else Interval(max(found.low, exact.low), found.high)
-    )
+    wide = _corrected(p, variance, found.carriers, found.skewness, confidence)
+    if p < 0.5:
+        return Interval(wide.low, min(wide.high, exact.high))
+    return Interval(max(wide.low, exact.low), wide.high)
 
 
 def search_rate_interval(sums: ClusterSums, confidence: float = 0.95) -> Interval:
@@ -270,17 +271,43 @@ def _z(confidence: float) -> float:
 
 
 @dataclass(frozen=True)
+class _Moments:
+    """What residual sums by subject show.
+
+    ``second``: their sum of squares. ``carriers``: how many subjects carry it, n/3 for normal residuals, 1 if a single
+    subject does it all. ``skewness``: that of the sum of independent residuals of which these are the values seen.
+    """
+
+    second: float
+    carriers: float
+    skewness: float
+
+
+def _dot(x: FloatArray, y: FloatArray) -> float:
+    """Sum of products; not by BLAS, which would wake every core for a few thousand numbers."""
+    return float(np.einsum("i,i->", x, y))
+
+
+def _moments(residuals: FloatArray) -> _Moments:
+    squares = residuals * residuals
+    second, fourth = float(squares.sum()), _dot(squares, squares)
+    if fourth <= 0.0:
+        return _Moments(second, math.inf, 0.0)
+    return _Moments(second, second**2 / fourth, _dot(squares, residuals) / second**1.5)
+
+
+@dataclass(frozen=True)
 class _PairVariance:
     """Variances of one rate: by the dyadic estimator, if pairs were independent, and as the known dependence implies.
 
-    ``residuals``: residual sums of all subjects. ``row_partners``, ``column_partners``: ordered pairs of pairs that
-    share a subject of the first, of the second group.
+    ``residuals``: moments of the residual sums of all subjects. ``row_partners``, ``column_partners``: ordered pairs of
+    pairs that share a subject of the first, of the second group.
     """
 
     dyadic: float
     independent: float
     implied: float
-    residuals: FloatArray
+    residuals: _Moments
     row_partners: float
     column_partners: float
 
@@ -291,16 +318,17 @@ def _pair_variance(sums: PairSums) -> _PairVariance:
     size_squares = sums.pairs if sums.size_squares is None else sums.size_squares
     residuals = sums.rows - p * sums.row_pairs
     twice = 2.0 if sums.columns is None else 1.0
-    row_partners = float(sums.row_pairs @ sums.row_pairs) - twice * size_squares
+    row_partners = _dot(sums.row_pairs, sums.row_pairs) - twice * size_squares
     column_partners = 0.0
     if sums.columns is not None and sums.column_pairs is not None:
         residuals = np.concatenate([residuals, sums.columns - p * sums.column_pairs])
-        column_partners = float(sums.column_pairs @ sums.column_pairs) - size_squares
+        column_partners = _dot(sums.column_pairs, sums.column_pairs) - size_squares
     own = max(sums.squares - 2.0 * p * cross + p * p * size_squares, 0.0)
     # Errors of a lower threshold thinned at random: their dependence scales with keep^2, their own noise with keep.
     thinned = sums.keep * (1.0 - sums.keep) * sums.squares
     scale = sums.size**2
-    dyadic = (sums.keep**2 * (float(residuals @ residuals) - own) + thinned) / scale
+    moments = _moments(residuals)
+    dyadic = (sums.keep**2 * (moments.second - own) + thinned) / scale
     independent = (sums.keep**2 * own + thinned) / scale
     implied = independent
     if sums.known is not None:
@@ -308,7 +336,7 @@ def _pair_variance(sums: PairSums) -> _PairVariance:
             sums.rate, sums.known.columns
         )
         implied += together / scale
-    return _PairVariance(dyadic, independent, implied, residuals, row_partners, column_partners)
+    return _PairVariance(dyadic, independent, implied, moments, row_partners, column_partners)
 
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
@@ -330,20 +358,6 @@ def _correlation(p: float, both: float) -> float:
     if covariance >= _both(p, 0.999):
         return 0.999
     return float(optimize.brentq(lambda r: _both(p, r) - covariance, 0.0, 0.999, xtol=1e-9))
-
-
-def _carriers(residuals: FloatArray) -> float:
-    """How many subjects carry the variance: n/3 for normal residuals, 1 if a single subject does it all."""
-    squares = residuals * residuals
-    fourth = float(squares @ squares)
-    return float(squares.sum()) ** 2 / fourth if fourth > 0.0 else math.inf
-
-
-def _skewness(residuals: FloatArray) -> float:
-    """Skewness of the sum of independent residuals of which these are the values seen."""
-    squares = residuals * residuals
-    second = float(squares.sum())
-    return float(squares @ residuals) / second**1.5 if second > 0.0 else 0.0
 
 
 def _corrected(p: float, variance: float, carriers: float, skewness: float, confidence: float) -> Interval:
