@@ -1,5 +1,8 @@
 """Five landmarks and a photo in, an upright chip of the face out."""
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,28 +42,26 @@ def similarity(landmarks: NDArray[np.floating], template: NDArray[np.floating]) 
     Raises:
         ValueError: the landmarks coincide.
     """
-    z = landmarks[:, 0] + 1j * landmarks[:, 1].astype(np.complex128)
-    w = template[:, 0] + 1j * template[:, 1].astype(np.complex128)
-    centred = z - z.mean()
-    spread = np.vdot(centred, centred).real
-    a = np.vdot(centred, w - w.mean()) / spread if spread > 0 else 0j
-    if not np.isfinite(a) or abs(a) < 1e-9:
+    z = [complex(x, y) for x, y in landmarks.tolist()]
+    w = [complex(x, y) for x, y in template.tolist()]
+    z_mean, w_mean = sum(z) / 5, sum(w) / 5
+    spread = sum(abs(p - z_mean) ** 2 for p in z)
+    turn = sum((p - z_mean).conjugate() * (q - w_mean) for p, q in zip(z, w, strict=True))
+    if not math.isfinite(spread) or abs(turn) < 1e-9 * spread or spread == 0:
         raise ValueError("landmarks coincide")
-    inverse = 1 / a
-    shift = z.mean() - inverse * w.mean()
-    return np.array([[inverse.real, -inverse.imag, shift.real], [inverse.imag, inverse.real, shift.imag]], np.float64)
+    inverse = spread / turn
+    shift = z_mean - inverse * w_mean
+    return np.array([[inverse.real, -inverse.imag, shift.real], [inverse.imag, inverse.real, shift.imag]])
 
 
-def chip(
-    photo: NDArray[np.uint8], landmarks: NDArray[np.floating], template: NDArray[np.floating], side: int
-) -> NDArray[np.uint8]:
+def chip(photo: Any, landmarks: NDArray[np.floating], template: NDArray[np.floating], side: int) -> NDArray[np.uint8]:
     """Cut the face out, upright and at the template's size.
 
     A face much larger than the chip is first reduced by whole-number box averaging, so that the interpolation
     does not alias. What lies outside of the photo is black.
 
     Args:
-        photo: (height, width, 3) uint8 RGB.
+        photo: (height, width, 3) uint8 RGB, or the Pillow image of it.
         landmarks: (5, 2), pixels of the photo.
         template: (5, 2), pixels of the chip.
         side: of the chip, in pixels.
@@ -72,19 +73,17 @@ def chip(
         ValueError: the landmarks coincide.
     """
     pillow = need("PIL.Image")
+    image = pillow.fromarray(photo) if isinstance(photo, np.ndarray) else photo
     matrix = similarity(landmarks, template)
-    corners = matrix @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]], np.float64)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    factor = max(1, int(scale))
-    margin = 3 * factor
-    height, width = photo.shape[:2]
-    left, top = np.clip(np.floor(corners.min(axis=1)) - margin, 0, [width, height]).astype(int)
-    right, bottom = np.clip(np.ceil(corners.max(axis=1)) + margin, 0, [width, height]).astype(int)
-    if right - left < 1 or bottom - top < 1:
-        return np.zeros((side, side, 3), np.uint8)
-    part = pillow.fromarray(np.ascontiguousarray(photo[top:bottom, left:right]))
-    matrix[:, 2] -= (left, top)
+    factor = int(math.hypot(matrix[0, 0], matrix[1, 0]))
     if factor > 1:
-        part, matrix = part.reduce(factor), matrix / factor
-    warped = part.transform((side, side), pillow.Transform.AFFINE, matrix.ravel(), pillow.Resampling.BILINEAR)
+        corners = matrix @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]], np.float64)
+        left, top = np.clip(np.floor(corners.min(axis=1)) - 3 * factor, 0, image.size).astype(int).tolist()
+        right, bottom = np.clip(np.ceil(corners.max(axis=1)) + 3 * factor, 0, image.size).astype(int).tolist()
+        if right <= left or bottom <= top:
+            return np.zeros((side, side, 3), np.uint8)
+        image = image.reduce(factor, (left, top, right, bottom))
+        matrix[:, 2] -= (left, top)
+        matrix /= factor
+    warped = image.transform((side, side), pillow.Transform.AFFINE, matrix.ravel().tolist(), pillow.Resampling.BILINEAR)
     return np.asarray(warped)

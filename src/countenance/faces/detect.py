@@ -67,17 +67,17 @@ def non_maximum_suppression(boxes: Array, scores: Array, overlap: float = OVERLA
 
 def _centerface(outputs: list[Array], threshold: float, _shape: tuple[int, int]) -> tuple[Array, Array, Array]:
     """Read CenterFace's maps at a quarter of the input's size (Xu et al. 2019, section 3)."""
-    heat, scale, offset, points = (o[0] for o in outputs)
-    rows, columns = np.nonzero(heat[0] > threshold)
-    scores = heat[0, rows, columns]
-    height, width = np.exp(scale[:, rows, columns]) * 4
-    centre_y = (rows + offset[0, rows, columns] + 0.5) * 4
-    centre_x = (columns + offset[1, rows, columns] + 0.5) * 4
-    left, top = centre_x - width / 2, centre_y - height / 2
+    width_of_map = outputs[0].shape[3]
+    heat, scale, offset, points = (o[0].reshape(o.shape[1], -1) for o in outputs)
+    index = np.flatnonzero(heat[0] > threshold)
+    rows, columns = np.divmod(index, width_of_map)
+    height, width = np.exp(scale[:, index]) * 4
+    shift = offset[:, index]
+    top, left = (rows + shift[0] + 0.5) * 4 - height / 2, (columns + shift[1] + 0.5) * 4 - width / 2
     boxes = np.stack([left, top, left + width, top + height], axis=1)
-    offsets = points[:, rows, columns].reshape(5, 2, -1)
-    landmarks = np.stack([offsets[:, 1] * width + left, offsets[:, 0] * height + top], axis=-1)
-    return boxes, scores, landmarks.transpose(1, 0, 2)
+    places = points[:, index].reshape(5, 2, -1)
+    landmarks = np.stack([places[:, 1] * width + left, places[:, 0] * height + top], axis=-1)
+    return boxes, heat[0, index], landmarks.transpose(1, 0, 2)
 
 
 def _yunet(outputs: list[Array], threshold: float, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
@@ -137,13 +137,11 @@ def _look(photo: Any, longer: float, network: Network, card: ModelCard, threshol
     return found
 
 
-def detect(
-    photo: NDArray[np.uint8], network: Network, card: ModelCard, threshold: float | None = None
-) -> list[Detection]:
+def detect(photo: Any, network: Network, card: ModelCard, threshold: float | None = None) -> list[Detection]:
     """Find the faces of a photo.
 
     Args:
-        photo: (height, width, 3) uint8 RGB, upright.
+        photo: (height, width, 3) uint8 RGB, upright, or the Pillow image of it.
         network: the detector.
         card: its card.
         threshold: lowest score of a face; by default the card's.
@@ -155,8 +153,8 @@ def detect(
         ModelError: the network does not do what its card says.
     """
     threshold = card.detection_threshold if threshold is None else threshold
-    image = need("PIL.Image").fromarray(photo)
-    longer = max(photo.shape[:2])
+    image = need("PIL.Image").fromarray(photo) if isinstance(photo, np.ndarray) else photo
+    longer = max(image.size)
     first = min(max(longer, MIN_SIDE), MAX_SIDE)
     found = _look(image, first, network, card, threshold)
     for side in SECOND_LOOKS:

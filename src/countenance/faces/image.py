@@ -2,9 +2,9 @@
 
 import io
 import os
+import stat
 import warnings
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,23 +26,31 @@ Source = str | os.PathLike[str] | bytes
 
 
 def _read(source: Source, name: str) -> bytes:
-    """Read the file, at most one byte more than allowed."""
+    """Read the file, if it is one and not too large."""
     if isinstance(source, bytes):
         data = source
     else:
         try:
-            if not Path(source).is_file():
-                what = "is a folder" if Path(source).is_dir() else "does not exist"
-                raise ImageError(f"{name}: the photo {what}: check the path")
+            state = os.stat(source)
+            if not stat.S_ISREG(state.st_mode):
+                raise ImageError(f"{name}: is a folder or a device, not a photo: check the path")
+            if state.st_size > MAX_BYTES:
+                raise _too_large(name)
             with open(source, "rb") as file:
-                data = file.read(MAX_BYTES + 1)
+                data = file.read(state.st_size + 1)
+        except FileNotFoundError as error:
+            raise ImageError(f"{name}: the photo does not exist: check the path") from error
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
             raise ImageError(f"{name}: cannot be read ({error}): check the path and its permissions") from error
     if not data:
         raise ImageError(f"{name}: the file is empty: copy it again from its source")
     if len(data) > MAX_BYTES:
-        raise ImageError(f"{name}: larger than {MAX_BYTES // 2**20} MiB: save it smaller")
+        raise _too_large(name)
     return data
+
+
+def _too_large(name: str) -> ImageError:
+    return ImageError(f"{name}: larger than {MAX_BYTES // 2**20} MiB: save it smaller")
 
 
 def _to_rgb(photo: Any) -> Any:

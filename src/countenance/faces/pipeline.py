@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from countenance.errors import ImageError, ModelError, NoFaceError
 from countenance.faces import align, detect, quality
+from countenance.faces._lazy import need
 from countenance.faces.detect import Detection
 from countenance.faces.image import load_image
 from countenance.faces.models import Model, load_network, pick
@@ -169,23 +170,24 @@ class Pipeline:
         Args:
             photo: (height, width, 3) uint8, as `load_image` gives it.
         """
-        found = sorted(self._found(photo, self.threads), key=_area, reverse=True)
-        return [self._face(photo, one)[0] for one in found]
+        image = need("PIL.Image").fromarray(photo)
+        found = sorted(self._found(image, self.threads), key=_area, reverse=True)
+        return [self._face(image, one)[0] for one in found]
 
-    def _found(self, photo: NDArray[np.uint8], threads: int) -> list[Detection]:
+    def _found(self, photo: Any, threads: int) -> list[Detection]:
         """Where the faces are, strongest first."""
         network = self._network(self.detector, threads)
         return detect.detect(photo, network, self.detector.card, self.detection_threshold)
 
-    def _face(self, photo: NDArray[np.uint8], found: Detection) -> tuple[Face, NDArray[np.uint8]]:
+    def _face(self, photo: Any, found: Detection) -> tuple[Face, NDArray[np.uint8]]:
         """One face, cut out and measured."""
         points = np.array(found.landmarks)
         cut = self.chip(photo, points)
         measured = quality.measure(cut, points, found.score)
         return Face(found.box, found.score, found.landmarks, measured), cut
 
-    def chip(self, photo: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Cut one face out as the embedder wants to see it; (height, width, 3) uint8 RGB."""
+    def chip(self, photo: Any, landmarks: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Cut one face out of a photo (array or Pillow image) as the embedder wants it; (side, side, 3) uint8."""
         card = self.embedder.card
         side = card.input_size[0] if card.input_size else 0
         return align.chip(photo, landmarks, np.array(card.template), side)
@@ -290,7 +292,7 @@ class Pipeline:
         looked: list[tuple[Face, NDArray[np.uint8], int] | ImageError] = []
         for path in paths:
             try:
-                photo = load_image(path)
+                photo = need("PIL.Image").fromarray(load_image(path))
                 found = self._found(photo, 1)
                 if not found:
                     raise _no_face(path)
@@ -312,9 +314,9 @@ def _area(found: Detection) -> float:
     return found.box[2] * found.box[3]
 
 
-def _centrality(photo: NDArray[np.uint8]) -> Callable[[Detection], float]:
+def _centrality(photo: Any) -> Callable[[Detection], float]:
     """How much a face looks like the photo's subject, as `SUBJECT_RULE` says."""
-    height, width = photo.shape[:2]
+    width, height = photo.size
 
     def measure(found: Detection) -> float:
         x, y, w, h = found.box

@@ -1,9 +1,12 @@
 """What can be measured of one face, without judging whose it is."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from countenance.faces._lazy import need
 
 __all__ = ["Quality", "measure"]
 
@@ -43,20 +46,25 @@ class Quality:
 
 def _pose(landmarks: NDArray[np.float64]) -> tuple[float, float, float]:
     """Fit a mean head by scaled orthography (DeMenthon and Davis 1995, POS); (yaw, pitch, roll) in degrees."""
-    rows = (_SOLVER @ (landmarks - landmarks.mean(axis=0))).T
-    lengths = np.linalg.norm(rows, axis=1)
-    if not (lengths > 0).all():
+    a, b = ((_SOLVER @ (landmarks - landmarks.mean(axis=0))).T).tolist()
+    if not (any(a) and any(b)):
         return 0.0, 0.0, 0.0
-    i, j = rows / lengths[:, None]
-    # The nearest orthonormal pair treats both rows alike.
-    u, _, vt = np.linalg.svd(np.stack([i, j]), full_matrices=False)
-    i, j = u @ vt
-    k = np.cross(i, j)
+    # Rows of unit length; their sum and difference are at right angles, and give the nearest orthonormal pair.
+    a, b = _unit(a), _unit(b)
+    u, v = _unit([x + y for x, y in zip(a, b, strict=True)]), _unit([x - y for x, y in zip(a, b, strict=True)])
+    i = [(x + y) * math.sqrt(0.5) for x, y in zip(u, v, strict=True)]
+    j = [(x - y) * math.sqrt(0.5) for x, y in zip(u, v, strict=True)]
+    k = (i[1] * j[2] - i[2] * j[1], i[2] * j[0] - i[0] * j[2], i[0] * j[1] - i[1] * j[0])
     # The rotation is read as a turn about the vertical axis, then a nod, then a lean.
-    yaw = np.arctan2(k[0], k[2])
-    pitch = np.arcsin(np.clip(k[1], -1, 1))
-    roll = np.arctan2(-i[1], j[1])
-    return float(np.degrees(yaw)), float(np.degrees(pitch)), float(np.degrees(roll))
+    yaw = math.atan2(k[0], k[2])
+    pitch = math.asin(min(1.0, max(-1.0, k[1])))
+    roll = math.atan2(-i[1], j[1])
+    return math.degrees(yaw), math.degrees(pitch), math.degrees(roll)
+
+
+def _unit(vector: list[float]) -> list[float]:
+    length = math.hypot(*vector) or 1.0
+    return [x / length for x in vector]
 
 
 def measure(chip: NDArray[np.uint8], landmarks: NDArray[np.floating], score: float) -> Quality:
@@ -70,12 +78,12 @@ def measure(chip: NDArray[np.uint8], landmarks: NDArray[np.floating], score: flo
     Returns:
         The measures, rounded to four decimals.
     """
-    luma = chip.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = np.asarray(need("PIL.Image").fromarray(chip).convert("L")).astype(np.int16)
     middle = luma[1:-1, 1:-1]
     laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * middle
     points = np.asarray(landmarks, np.float64)
     values = (
-        float(np.hypot(*(points[1] - points[0]))),
+        math.dist(points[0], points[1]),
         float(np.abs(laplacian).mean()),
         float(luma.mean()) / 255,
         float(luma.std()) / 255,
