@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from countenance import __version__
 from countenance.audit.rates import false_match
 from countenance.audit.tallies import Group, IntArray, Sweep, Tallies
-from countenance.audit.thresholds import certify as certify_threshold
+from countenance.audit.thresholds import certify_each
 from countenance.errors import CertificateError, NotEnoughDataError
 from countenance.ledger import SigningKey, timestamp
 from countenance.policy.certificate import FORMAT, Certificate, from_said
@@ -26,6 +27,7 @@ from countenance.policy.signing import sign
 __all__ = ["certify", "check", "data_digest", "synthetic_certificate"]
 
 LEVELS_PER_DECADE = 8
+DECADES = 6
 _RATE_POINTS = 40
 _UNNAMED = {"names", "paths", "inputs", "notes"}
 
@@ -211,7 +213,7 @@ def _levels(tallies: Tallies, columns: Sequence[str], target: float, gallery: in
     """
     asked = [tallies.everyone, *(group for column in columns for group in tallies.groups([column]))]
     smallest = target / gallery
-    first = certify_threshold(tallies, asked, smallest, seed)
+    first = certify_each(tallies, asked, [smallest], seed)[0]
     small = {_spelt(group) for group, _ in first.too_small}
     fit = [group for group in asked if _spelt(group) not in small]
     lacking = [c for c in columns if sum(set(g.label) == {c} for g in fit) < 2]
@@ -220,15 +222,13 @@ def _levels(tallies: Tallies, columns: Sequence[str], target: float, gallery: in
         raise NotEnoughDataError(f"certificate: too few people for a gallery of {gallery}: {told}")
     kept: list[tuple[float, float]] = []
     refused = ""
-    for step in range(10 * LEVELS_PER_DECADE):
-        fmr = float(f"{smallest * 10.0 ** (-step / LEVELS_PER_DECADE):.4g}")
-        found = certify_threshold(tallies, fit, fmr, seed)
-        if found.too_small:
-            break
+    steps = range(LEVELS_PER_DECADE * DECADES)
+    rates = [float(f"{smallest * 10.0 ** (-step / LEVELS_PER_DECADE):.4g}") for step in steps]
+    for found in takewhile(lambda one: not one.too_small, certify_each(tallies, fit, rates, seed)):
         refused = found.reason or refused
         if found.threshold is not None:
             # thresholds rise as the FMR falls; where a level left out lay between, they may only stay
-            kept.append((fmr, max(found.threshold, kept[-1][1] if kept else -math.inf)))
+            kept.append((found.target_fmr, max(found.threshold, kept[-1][1] if kept else -math.inf)))
     if not kept:
         raise NotEnoughDataError(f"certificate: {refused or 'no level could be certified'}")
     return _Certified(tuple(kept), tuple(fit), first.too_small)
