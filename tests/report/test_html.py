@@ -205,3 +205,15 @@ def test_many_rows_keep_the_page_small():
     assert len(html.encode()) < 3_000_000
     assert "the 40 most alike of 12,000" in Page(html).words
     assert "The first 40 of 9,000" in Page(html).words
+
+
+def test_the_rounding_of_a_sum_is_not_drawn_as_a_rate():
+    base = embedded()
+    curves = tuple(
+        replace(c, fmr=tuple(1e-17 if v < 1e-3 else v for v in c.fmr), fnmr=(1e-16,) * len(c.fmr))
+        for c in base.verification.curves
+    )
+    words = Page(render_html(replace(base, search=None, verification=replace(base.verification, curves=curves)))).words
+    assert "1 in 1 billion" not in words
+    assert "DET curve, normal-deviate axes" not in words
+    assert "DET curve, normal-deviate axes" in Page(render_html(base)).words
