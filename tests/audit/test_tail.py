@@ -105,7 +105,7 @@ def test_people_in_many_comparisons_widen_the_interval():
 
 def test_coverage_one_decade_out():
     """The FMR at the threshold that the fit gives for 3 / M, for scores a_i + a_j + e."""
-    people, wolf, inside, above, runs = 300, 0.4, 0, 0, 120
+    people, wolf, inside, above, runs = 300, 0.4, 0, 0, 60
     spread = np.sqrt(1 + 2 * wolf**2)
     left, right = np.triu_indices(people, 1)
     correlation = wolf**2 / (1 + 2 * wolf**2)

@@ -111,7 +111,7 @@ def _ratio(found: Differential, groups: Sequence[Group], rates: Sequence[Estimat
         highs = np.array([i.high for i in intervals])
         under = float(highs.min()) if kind == "max_min" else float(np.exp(np.log(highs).mean()))
         at_least = max(1.0, max(i.low for i in intervals) / under)
-        reason += f"; it is at least {at_least:.2g}"
+        reason += f"; it is at least {at_least:.2g}" if at_least > 1.0 else "; it may be 1"
     return Differential(None, None, found.under_no_difference, reason, found.p_value, at_least)
 
 

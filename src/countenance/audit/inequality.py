@@ -17,8 +17,8 @@ from countenance.audit.tallies import FloatArray
 
 __all__ = ["Spread", "contrasts", "fdr", "garbe", "gini", "max_geomean", "max_min", "measured"]
 
-DRAWS = 2000
-STRETCH = np.linspace(0.0, 5.0, 61)
+DRAWS = 1000
+STRETCH = np.linspace(0.0, 5.0, 41)
 LEVEL = 0.025
 Z = float(ndtri(1.0 - LEVEL))
 INDEPENDENT = (

@@ -1,0 +1,273 @@
+"""Measures of inequality: as published, against chance, with intervals that cover, bounds where nothing was seen."""
+
+import itertools
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from estimator_people import tallies
+from hypothesis import given
+from hypothesis import strategies as st
+
+from countenance.audit import inequality
+from countenance.audit.differentials import differentials
+from countenance.audit.inequality import (
+    Spread,
+    contrasts,
+    effective_trials,
+    fdr,
+    garbe,
+    gini,
+    max_geomean,
+    max_min,
+    measured,
+)
+from countenance.audit.intervals import Interval, wilson
+from countenance.audit.rates import false_match, snap
+from countenance.audit.result import Estimate
+
+PAGE = Path(__file__).parents[2] / "docs" / "estimators" / "differentials.md"
+rates = st.lists(st.floats(1e-6, 1), min_size=2, max_size=8).map(np.array)
+CROWD = {"people": 200, "shift": 1.0}
+
+
+def by_definition(x):
+    """GARBE's Gini as printed: n/(n-1) * sum_ij |x_i - x_j| / (2 n^2 mean)."""
+    n = len(x)
+    total = sum(abs(a - b) for a, b in itertools.product(x, x))
+    return n / (n - 1) * total / (2 * n * n * np.mean(x))
+
+
+@given(rates)
+def test_measures_are_those_published(x):
+    assert gini(x) == pytest.approx(by_definition(x))
+    assert max_min(x) == pytest.approx(max(x) / min(x))
+    assert max_geomean(x) == pytest.approx(max(x) / math.prod(x) ** (1 / len(x)))
+    other = x[::-1] / 2
+    spread = 0.25 * (max(x) - min(x)) + 0.75 * (max(other) - min(other))
+    assert fdr(x, other, 0.25) == pytest.approx(1 - spread)
+    assert garbe(x, other, 0.25) == pytest.approx(0.25 * by_definition(x) + 0.75 * by_definition(other))
+
+
+@given(rates, st.floats(0.01, 1), st.randoms())
+def test_ratios_do_not_depend_on_scale_nor_order(x, scale, random):
+    shuffled = np.array(random.sample(list(x), len(x))) * scale
+    for measure in (max_min, max_geomean, gini):
+        assert measure(shuffled) == pytest.approx(measure(x))
+        assert measure(np.full(4, x[0])) == pytest.approx(0.0 if measure is gini else 1.0)
+
+
+def test_worked_figures():
+    """Equal and opposite systems of de Freitas Pereira and Marcel; one group with all errors has Gini 1."""
+    assert fdr(np.array([0.001, 0.001]), np.array([0.02, 0.02])) == 1.0
+    assert fdr(np.array([0.0, 1.0]), np.array([1.0, 0.0])) == 0.0
+    assert gini(np.array([0.0, 0.0, 0.0, 0.4])) == pytest.approx(1.0)
+    assert gini(np.array([1.0, 2.0, 3.0, 4.0])) == pytest.approx(1 / 3)
+    assert garbe(np.array([1e-4, 2e-4]), np.array([0.03, 0.03])) == pytest.approx(1 / 6)
+
+
+def test_zeros():
+    assert max_min(np.array([0.0, 0.1])) == np.inf
+    assert max_geomean(np.array([0.0, 0.1])) == np.inf
+    for measure, equal in ((max_min, 1.0), (max_geomean, 1.0), (gini, 0.0)):
+        assert measure(np.zeros(3)) == equal
+
+
+def test_eight_equal_groups_with_ten_errors_each():
+    """By chance alone max/min is 2.5 in the middle and above 5.0 one time in twenty."""
+    same = [Estimate(1e-4, None, errors=10, trials=100_000)] * 8
+    found = measured(max_min, Spread.of(same, np.random.default_rng(0)))
+    assert found.under_no_difference == pytest.approx((2.5, 5.0), rel=0.1)
+    assert found.interval is None
+    assert "who was compared" in found.reason
+
+
+def rate(errors, trials):
+    return Estimate(errors / trials, wilson(errors / trials, trials), errors=errors, trials=trials)
+
+
+def test_effective_trials_undo_the_width_of_an_interval():
+    assert effective_trials(rate(100, 100_000)) == pytest.approx(100_000, rel=0.02)
+    assert effective_trials(rate(100, 100_000)) > effective_trials(
+        Estimate(1e-3, Interval(5e-4, 2e-3), errors=100, trials=100_000)
+    )
+    assert effective_trials(Estimate(0.0, Interval(0.0, 3.6889e-3), errors=0, trials=9)) == pytest.approx(
+        1000, rel=1e-4
+    )
+    assert effective_trials(Estimate(0.5, None, trials=70)) == 70
+    assert effective_trials(Estimate(0.5, Interval(0.0, 1.0))) == 1.0
+
+
+@pytest.mark.parametrize("truth", [(1.0, 1.0, 1.0, 3.0), (1.0, 1.2, 1.5, 6.0)])
+def test_intervals_cover(truth):
+    random = np.random.default_rng(4)
+    inside = excluded = 0
+    for _ in range(40):
+        counts = random.poisson(25 * np.array(truth))
+        found = measured(max_min, Spread.of([rate(int(c), 1_000_000) for c in counts], random))
+        inside += found.interval.low <= max(truth) <= found.interval.high
+        excluded += found.p_value < 0.05
+    assert inside >= 34
+    assert excluded >= 36
+
+
+def test_equal_groups_are_rarely_called_unequal():
+    random = np.random.default_rng(5)
+    counts = random.poisson(20, size=(60, 5))
+    found = [measured(max_min, Spread.of([rate(int(c), 10**6) for c in row], random)) for row in counts]
+    assert sum(f.p_value < 0.05 for f in found) <= 9
+    assert sum(f.interval.low > 1.0 for f in found) <= 6
+
+
+def test_exactly_equal_groups_have_an_interval_from_equality_up():
+    found = measured(max_min, Spread.of([rate(20, 10**6)] * 3, np.random.default_rng(0)))
+    assert found.value == 1.0
+    assert found.interval.low == 1.0 < found.interval.high
+    assert found.p_value == 1.0
+
+
+def test_a_discrepancy_rate_falls_with_inequality():
+    random = np.random.default_rng(0)
+    fmr = Spread.of([rate(20, 1000), rate(200, 1000)], random)
+    fnmr = Spread.of([rate(50, 500), rate(60, 500)], random)
+    found = measured(fdr, fmr, fnmr, falls=True)
+    assert found.interval.low < found.value < found.interval.high < 1.0
+    assert found.under_no_difference[1] < found.under_no_difference[0] <= 1.0
+    assert found.p_value < 0.01
+
+
+def test_contrasts_name_the_group_and_adjust_for_their_number():
+    rows = contrasts(["a", "b", "c"], [rate(20, 10**5), rate(22, 10**5), rate(80, 10**5)])
+    assert [r["name"] for r in rows] == ["a", "b", "c"]
+    assert rows[2]["ratio"] == pytest.approx(80 / 21, rel=1e-3)
+    assert rows[2]["p_adjusted"] < 0.001
+    alone = contrasts(["a", "c"], [rate(20, 10**5), rate(80, 10**5)])
+    assert alone[0]["p_adjusted"] == pytest.approx(alone[1]["p_adjusted"], rel=1e-6)
+    none = contrasts(["a", "b"], [rate(0, 1000), rate(5, 1000)])
+    assert none[1] == {"name": "b", "ratio": None, "p_adjusted": None}
+    assert none[0]["ratio"] == 0.0
+    assert contrasts(["a", "b"], [Estimate(0.1, None, trials=9)] * 2)[0]["p_adjusted"] is None
+
+
+def at(found, threshold):
+    return snap(found.verification, threshold)
+
+
+def test_differentials_of_an_audit():
+    found = tallies(**CROWD)
+    groups, threshold = found.groups(["gender"]), at(found, 0.9)
+    result = differentials(found, found.verification, groups, threshold)
+    fmr = [false_match(found, found.verification, g, threshold).value for g in groups]
+    assert result.max_min.value == pytest.approx(max(fmr) / min(fmr))
+    assert result.max_geomean.value == pytest.approx(math.sqrt(max(fmr) / min(fmr)))
+    assert result.max_min.interval.low > 1.0
+    assert result.verdict.startswith("Groups differ in FMR")
+    assert "female" in result.verdict
+    assert result.garbe.interval.low <= result.garbe.value <= result.garbe.interval.high
+    assert result.fdr.interval.low <= result.fdr.value <= result.fdr.interval.high
+    assert differentials(found, found.verification, groups, threshold) == result
+    printed = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert set(printed["max_min"]) >= {"value", "interval", "under_no_difference"}
+    assert printed["alpha"] == 0.5
+
+
+def test_groups_alike_cannot_be_told_apart():
+    found = tallies(people=200)
+    result = differentials(found, found.verification, found.groups(["gender"]), at(found, 0.8))
+    assert result.verdict.startswith("This test could not tell")
+    assert result.max_min.p_value > 0.05
+
+
+def test_alpha_moves_the_weights():
+    found = tallies(**CROWD)
+    groups, threshold = found.groups(["gender"]), at(found, 0.9)
+    only_fmr = differentials(found, found.verification, groups, threshold, alpha=1.0)
+    fmr = np.array([false_match(found, found.verification, g, threshold).value for g in groups])
+    assert only_fmr.garbe.value == pytest.approx(gini(fmr))
+    assert only_fmr.fdr.value == pytest.approx(1 - np.ptp(fmr))
+
+
+def test_intersections_and_groups_too_small_to_speak_of():
+    columns = (("gender", ("female", "male")), ("kind", ("a",) * 18 + ("b",) * 2))
+    found = tallies(people=100, shift=0.5, groups=columns)
+    groups = found.groups(["gender", "kind"])
+    result = differentials(found, found.verification, groups, at(found, 0.8))
+    assert result.by == ("gender", "kind")
+    assert result.left_out == ("female, b: 5 people", "male, b: 5 people")
+    assert len(result.contrasts) == 2
+
+
+def test_too_high_a_threshold_leaves_nothing_to_compare():
+    found = tallies(**CROWD)
+    sweep, groups = found.verification, found.groups(["gender"])
+    none = differentials(found, sweep, groups, float(sweep.grid[-1]))
+    assert none.max_min.value is None
+    assert "no group had a false match" in none.verdict
+    rare = differentials(found, sweep, groups, float(sweep.grid[np.searchsorted(sweep.grid, sweep.tail.score[1]) - 1]))
+    assert len(rare.left_out) == 2
+    assert "fewer than two" in rare.verdict
+    assert rare.to_json()["fnmr_max_min"] is None
+    assert differentials(found, sweep, [], 0.5).by == ()
+
+
+def test_a_group_without_errors_bounds_the_ratio():
+    found = tallies(**CROWD)
+    sweep, groups = found.verification, found.groups(["gender"])
+    errors = [[false_match(found, sweep, g, float(t)).errors for g in groups] for t in sweep.grid[-900::10]]
+    rung = next(k for k, e in enumerate(errors) if min(e) == 0 and max(e) > 8)
+    result = differentials(found, sweep, groups, float(sweep.grid[-900::10][rung]))
+    assert result.max_min.value is None
+    found_at = [false_match(found, sweep, g, result.threshold).interval for g in groups]
+    expected = max(1.0, max(i.low for i in found_at) / min(i.high for i in found_at))
+    assert result.max_min.at_least == pytest.approx(expected)
+    assert result.max_geomean.at_least <= result.max_min.at_least
+    assert "no error was seen in male" in result.max_min.reason
+    assert result.max_min.p_value < 0.1
+    assert "at least" in result.verdict
+    json.dumps(result.to_json(), allow_nan=False)
+
+
+def test_without_people_values_stand_alone():
+    found = tallies(**CROWD)
+    blind = replace(found.verification, dependence=None, mated_sums=None)
+    result = differentials(found, blind, found.groups(["gender"]), at(found, 0.9))
+    assert result.max_min.value > 1
+    assert result.max_min.interval is result.max_min.p_value is None
+    assert "who was compared" in result.max_min.reason
+    assert "not known who was compared" in result.verdict
+
+
+def test_without_mated_comparisons_or_misses():
+    found = tallies(**CROWD)
+    sweep, groups = found.verification, found.groups(["gender"])
+    alone = replace(sweep, mated=np.zeros_like(sweep.mated), mated_weight=np.zeros_like(sweep.mated_weight))
+    result = differentials(found, alone, groups, at(found, 0.9))
+    assert result.max_min.value > 1
+    assert result.garbe.value is result.fdr.value is None
+    assert "two photos" in result.garbe.reason
+    lenient = differentials(found, sweep, groups, at(found, 0.0))
+    assert lenient.garbe.value is None
+    assert lenient.fdr.value is not None
+
+
+def test_impossible_draws_are_not_printed():
+    random = np.random.default_rng(0)
+    assert measured(max_min, Spread.of([rate(1, 1000), rate(3, 1000)], random)).under_no_difference is None
+    zero = Spread.of([rate(0, 10), rate(0, 10)], random)
+    assert (zero.draws == 0).all()
+    assert measured(gini, zero).value == 0.0
+    assert inequality.DRAWS >= 1000
+
+
+def test_the_page_shows_these_numbers():
+    found = tallies(**CROWD)
+    rows = re.findall(r"^\| (.+?) \| ([\d.]+) \[([\d.]+), ([\d.]+)\] \| ([\d.]+), ([\d.]+) \|", PAGE.read_text(), re.M)
+    result = differentials(found, found.verification, found.groups(["gender"]), at(found, 0.9))
+    assert [r[0] for r in rows] == ["max/min FMR", "max/geometric mean FMR", "GARBE", "FDR"]
+    for shown, m in zip(rows, (result.max_min, result.max_geomean, result.garbe, result.fdr), strict=True):
+        values = (m.value, m.interval.low, m.interval.high, *m.under_no_difference)
+        assert [f"{v:.2f}" for v in values] == list(shown[1:])
