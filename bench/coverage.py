@@ -35,8 +35,8 @@ from countenance.errors import NotEnoughDataError
 
 RATIOS = (0.0, 0.4, 0.58, 1.0)
 FMRS = (1e-2, 1e-3, 1e-4)
-RUNG = 0.1
-"""FMR of the lower threshold at which dependence is measured."""
+RUNGS = {200: 0.1, 500: 0.1, 2000: 0.03}
+"""FMR of the lower threshold at which dependence is measured, by subjects; the more people, the higher it may be."""
 
 Row = dict[str, object]
 
@@ -85,7 +85,12 @@ def false_match_rows(wolves: Wolves, subjects: int, photos: int, runs: int, othe
     pairs = subjects * (subjects - 1) // 2 if others is None else subjects * others
     for seed in range(runs):
         rung, *drawn = simulate_pair_sums(
-            (RUNG, *FMRS), wolves, subjects, photos, others=others, seed=seed * 1009 + subjects + photos
+            (RUNGS.get(subjects, 0.1), *FMRS),
+            wolves,
+            subjects,
+            photos,
+            others=others,
+            seed=seed * 1009 + subjects + photos,
         )
         known = dependence(rung)
         for k, (truth, sums) in enumerate(zip(FMRS, drawn, strict=True)):
@@ -165,11 +170,12 @@ def search_cells(full: bool) -> Iterator[Row]:
     for fpir in (0.02, 0.2) if full else (0.2,):
         for ratio in RATIOS if full else (0.0, 1.0):
             for probes, references, photos in ((200, 1000, 1), (500, 1000, 1), (500, 1000, 5), (2000, 500, 1)):
-                yield search_row(fpir, Wolves(ratio), probes, references, photos, 2000 if full else 50)
+                runs = (2000 if probes < 2000 else 500) if full else 50
+                yield search_row(fpir, Wolves(ratio), probes, references, photos, runs)
 
 
 def pair_cells(full: bool) -> Iterator[Row]:
-    sizes = {(n, k): 2000 for n in (200, 500) for k in (1, 5, 20)} | {(2000, 1): 2000, (2000, 5): 500, (2000, 20): 500}
+    sizes = {(n, k): 2000 for n in (200, 500) for k in (1, 5, 20)} | {(2000, 1): 1000, (2000, 5): 500, (2000, 20): 500}
     across = {(200, 200): 2000, (500, 200): 2000, (100, 1000): 2000}
     if not full:
         sizes, across = {(200, 1): 300, (200, 5): 200}, {(200, 100): 100}

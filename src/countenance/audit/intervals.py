@@ -22,6 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
+from countenance.audit.dyadic import (
+    Dependence,
+    PairSums,
+    dependence,
+    dot,
+    dyadic_variance,
+    moments_of,
+    pair_variance,
+    shared_covariance,
+)
 from countenance.errors import NotEnoughDataError
 
 __all__ = [
@@ -32,6 +42,7 @@ __all__ = [
     "clopper_pearson",
     "cluster_rate_interval",
     "dependence",
+    "dependent_zero_bound",
     "dyadic_variance",
     "pair_rate_interval",
     "search_rate_interval",
@@ -55,69 +66,6 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Dependence:
-    """How strongly comparisons that share a person hang together, as measured by `dependence` at one threshold.
-
-    ``rows``, ``columns``: the correlation, in [0, 1], of the latent Gaussian scores of two pairs that share a subject
-    of the first, or of the second, group; equal within one group. ``carriers``: how many subjects it rests on.
-    """
-
-    rows: float
-    columns: float
-    carriers: float
-
-
-@dataclass(frozen=True)
-class PairSums:
-    """Sufficient statistics of one false match rate at one threshold, over pairs of different subjects.
-
-    Weighted by subject, ``x_ij`` in [0, 1] is the share of the comparisons of subjects i and j that match, and every
-    pair counts once:
-
-    ``pairs``: M, the number of subject pairs compared.
-    ``errors``, ``squares``: the sums of ``x_ij`` and of ``x_ij**2`` over pairs.
-    ``rows`` (n,): ``sum_j x_ij`` of each subject of the group, or of the first of two groups.
-    ``row_pairs`` (n,): the number of pairs each of them is in.
-    ``columns``, ``column_pairs``: the same for the second of two disjoint groups; None within one group.
-
-    Weighted by comparison, ``c_ij`` of ``n_ij`` comparisons match; then ``errors``, ``squares`` and ``rows`` sum
-    ``c_ij`` instead of ``x_ij``, ``row_pairs`` sums ``n_ij``, and three more are needed: ``comparisons``, the sum of
-    ``n_ij``; ``cross``, the sum of ``c_ij * n_ij``; ``size_squares``, the sum of ``n_ij**2``.
-
-    ``keep``: the sums may be those of a lower threshold, of whose errors only this share is left at the threshold of
-    interest. The rate is then ``keep * errors / M``, under the assumption that who causes false matches changes
-    slowly with the threshold.
-
-    ``known``: the dependence measured at a lower threshold of the same comparisons, best where FMR is about 0.1.
-    """
-
-    pairs: int
-    errors: float
-    squares: float
-    rows: FloatArray
-    row_pairs: FloatArray
-    columns: FloatArray | None = None
-    column_pairs: FloatArray | None = None
-    comparisons: float | None = None
-    cross: float | None = None
-    size_squares: float | None = None
-    keep: float = 1.0
-    known: Dependence | None = None
-
-    @property
-    def size(self) -> float:
-        """What the rate is divided by: subject pairs, or comparisons."""
-        return float(self.pairs if self.comparisons is None else self.comparisons)
-
-    @property
-    def rate(self) -> float:
-        """The rate itself, in [0, 1]. Raises NotEnoughDataError without a pair."""
-        if self.size <= 0:
-            raise NotEnoughDataError("no pair of different subjects was compared, so there is no false match rate")
-        return min(self.keep * self.errors / self.size, 1.0)
-
-
-@dataclass(frozen=True)
 class ClusterSums:
     """Sufficient statistics of a rate over clusters that are independent of each other (FNMR, FNIR: subjects).
 
@@ -127,37 +75,6 @@ class ClusterSums:
 
     errors: FloatArray
     trials: FloatArray
-
-
-def dyadic_variance(sums: PairSums) -> float:
-    """Variance of a rate over subject pairs, allowing pairs that share a subject to be dependent.
-
-    Within a group ``[sum R_i^2 - sum r_ij^2] / M^2``; across two ``[sum R_i^2 + sum C_j^2 - sum r_ij^2] / M^2``, with
-    residuals ``r_ij = x_ij - p`` and their sums R, C by subject (Aronow, Samii, Assenova 2015; Cameron, Gelbach,
-    Miller 2011). May be zero or negative: see `pair_rate_interval`. Raises NotEnoughDataError without a pair.
-    """
-    _ = sums.rate
-    return _pair_variance(sums).dyadic
-
-
-def dependence(sums: PairSums) -> Dependence:
-    """Measure the dependence between comparisons that share a person, at a threshold where many match.
-
-    How often two pairs that share a subject both match, the sums tell without bias. The correlation is that of a
-    bivariate normal with the same probability of both exceeding the threshold (a Gaussian copula). Best where FMR is
-    about 0.1: enough errors, and still the upper tail. Raises NotEnoughDataError at a rate of 0 or 1.
-    """
-    p = sums.rate
-    if p <= 0.0 or p >= 1.0:
-        raise NotEnoughDataError(f"dependence cannot be measured at a false match rate of {p:g}; use a lower threshold")
-    found = _pair_variance(sums)
-    own = 2.0 if sums.columns is None else 1.0
-    joint = []
-    for matches, partners in ((sums.rows, found.row_partners), (sums.columns, found.column_partners)):
-        if matches is not None:
-            both = _dot(matches, matches) - own * sums.squares
-            joint.append(_correlation(p, both / partners) if partners > 0 else 0.0)
-    return Dependence(joint[0], joint[-1], found.residuals.carriers)
 
 
 def pair_rate_interval(sums: PairSums, confidence: float = 0.95) -> Interval:
@@ -172,7 +89,7 @@ def pair_rate_interval(sums: PairSums, confidence: float = 0.95) -> Interval:
     if p <= 0.0 or p >= 1.0:
         bound = _bound(sums.pairs, confidence)
         return Interval(0.0, bound) if p <= 0.0 else Interval(1.0 - bound, 1.0)
-    found = _pair_variance(sums)
+    found = pair_variance(sums)
     variance = max(found.dyadic, found.independent, found.implied)
     if variance <= 0.0:
         variance = p * (1.0 - p) / sums.pairs
@@ -208,10 +125,10 @@ def cluster_rate_interval(sums: ClusterSums, confidence: float = 0.95) -> Interv
     if p <= 0.0 or p >= 1.0:
         bound = _bound(n, confidence)
         return Interval(0.0, bound) if p <= 0.0 else Interval(1.0 - bound, 1.0)
-    worst = total**2 / _dot(trials, trials)  # Kish's number of equal clusters
+    worst = total**2 / dot(trials, trials)  # Kish's number of equal clusters
     exact = clopper_pearson(p * worst, worst, confidence)
     residuals = errors - p * trials
-    found = _moments(residuals)
+    found = moments_of(residuals)
     variance = found.second / total**2 * n / max(n - 1, 1)
     if n == 1 or variance <= 0.0 or bool(np.all((errors == 0.0) | (errors == trials)) and np.ptp(trials) == 0.0):
         return exact
@@ -262,102 +179,38 @@ def zero_error_bounds(pairs: int, subjects: int) -> tuple[float, float]:
     return _bound(pairs, 0.95), _bound(subjects // 2, 0.95)
 
 
+def dependent_zero_bound(sums: PairSums, confidence: float = 0.95) -> float:
+    """One-sided upper bound on a rate of which no error was seen, given the dependence in ``sums.known``.
+
+    The rate at which no error has a chance of 2.5 % if errors are negative binomial with the variance that dependence
+    implies (errors come in clusters, so none is likelier). At least the first of `zero_error_bounds`, which takes pairs
+    as independent. Raises NotEnoughDataError without a pair or without a known dependence.
+    """
+    _ = sums.rate
+    known = sums.known
+    if known is None:
+        raise NotEnoughDataError("the bound needs the dependence between comparisons, measured at a lower threshold")
+    target = math.log((1.0 - confidence) / 2.0)
+
+    def excess(log_rate: float) -> float:
+        p = math.exp(log_rate)
+        spread = shared_covariance(sums, known, p) / (sums.size * p) ** 2
+        expected = sums.pairs * p
+        chance = -math.log1p(expected * spread) / spread if spread > 1e-9 else -expected
+        return chance - target
+
+    low, high = math.log(_bound(sums.pairs, confidence)), math.log(0.5)
+    if low >= high or excess(high) > 0.0:
+        return 1.0
+    return math.exp(optimize.brentq(excess, low, high)) if excess(low) > 0.0 else math.exp(low)
+
+
 def _bound(trials: float, confidence: float) -> float:
     return min(1.0, -math.log((1.0 - confidence) / 2.0) / trials)
 
 
 def _z(confidence: float) -> float:
     return float(special.ndtri(0.5 + confidence / 2.0))
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """What residual sums by subject show.
-
-    ``second``: their sum of squares. ``carriers``: how many subjects carry it, n/3 for normal residuals, 1 if a single
-    subject does it all. ``skewness``: that of the sum of independent residuals of which these are the values seen.
-    """
-
-    second: float
-    carriers: float
-    skewness: float
-
-
-def _dot(x: FloatArray, y: FloatArray) -> float:
-    """Sum of products; not by BLAS, which would wake every core for a few thousand numbers."""
-    return float(np.einsum("i,i->", x, y))
-
-
-def _moments(residuals: FloatArray) -> _Moments:
-    squares = residuals * residuals
-    second, fourth = float(squares.sum()), _dot(squares, squares)
-    if fourth <= 0.0:
-        return _Moments(second, math.inf, 0.0)
-    return _Moments(second, second**2 / fourth, _dot(squares, residuals) / second**1.5)
-
-
-@dataclass(frozen=True)
-class _PairVariance:
-    """Variances of one rate: by the dyadic estimator, if pairs were independent, and as the known dependence implies.
-
-    ``residuals``: moments of the residual sums of all subjects. ``row_partners``, ``column_partners``: ordered pairs of
-    pairs that share a subject of the first, of the second group.
-    """
-
-    dyadic: float
-    independent: float
-    implied: float
-    residuals: _Moments
-    row_partners: float
-    column_partners: float
-
-
-def _pair_variance(sums: PairSums) -> _PairVariance:
-    p = sums.errors / sums.size
-    cross = sums.errors if sums.cross is None else sums.cross
-    size_squares = sums.pairs if sums.size_squares is None else sums.size_squares
-    residuals = sums.rows - p * sums.row_pairs
-    twice = 2.0 if sums.columns is None else 1.0
-    row_partners = _dot(sums.row_pairs, sums.row_pairs) - twice * size_squares
-    column_partners = 0.0
-    if sums.columns is not None and sums.column_pairs is not None:
-        residuals = np.concatenate([residuals, sums.columns - p * sums.column_pairs])
-        column_partners = _dot(sums.column_pairs, sums.column_pairs) - size_squares
-    own = max(sums.squares - 2.0 * p * cross + p * p * size_squares, 0.0)
-    # Errors of a lower threshold thinned at random: their dependence scales with keep^2, their own noise with keep.
-    thinned = sums.keep * (1.0 - sums.keep) * sums.squares
-    scale = sums.size**2
-    moments = _moments(residuals)
-    dyadic = (sums.keep**2 * (moments.second - own) + thinned) / scale
-    independent = (sums.keep**2 * own + thinned) / scale
-    implied = independent
-    if sums.known is not None:
-        together = row_partners * _both(sums.rate, sums.known.rows) + column_partners * _both(
-            sums.rate, sums.known.columns
-        )
-        implied += together / scale
-    return _PairVariance(dyadic, independent, implied, moments, row_partners, column_partners)
-
-
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
-
-
-def _both(p: float, correlation: float) -> float:
-    """Covariance of two normals' exceeding the threshold that each exceeds with chance p (Plackett 1954)."""
-    r = correlation * (_NODES + 1.0) / 2.0
-    t = float(special.ndtri(p))
-    density = np.exp(-t * t / (1.0 + r)) / np.sqrt(1.0 - r * r)
-    return correlation / 2.0 * float(_WEIGHTS @ density) / (2.0 * math.pi)
-
-
-def _correlation(p: float, both: float) -> float:
-    """The correlation in [0, 0.999] at which two normals both exceed that threshold with probability ``both``."""
-    covariance = both - p * p
-    if covariance <= 0.0:
-        return 0.0
-    if covariance >= _both(p, 0.999):
-        return 0.999
-    return float(optimize.brentq(lambda r: _both(p, r) - covariance, 0.0, 0.999, xtol=1e-9))
 
 
 def _corrected(p: float, variance: float, carriers: float, skewness: float, confidence: float) -> Interval:
