@@ -108,7 +108,8 @@ def _prepare(photo: Any, scale: float, card: ModelCard) -> Array:
     if (width, height) != photo.size:
         photo = photo.resize((width, height), pillow.Resampling.BILINEAR, reducing_gap=2.0)
     pixels = np.asarray(photo)
-    padded = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
+    padded = np.empty((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
+    padded[..., height:, :], padded[..., width:] = 0, 0
     padded[0, :, :height, :width] = (pixels[:, :, ::-1] if card.channels == "bgr" else pixels).transpose(2, 0, 1)
     return padded
 

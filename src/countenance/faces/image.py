@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from countenance.errors import ImageError
 from countenance.faces._lazy import need
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "load_image", "thumbnail"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "decode", "load_image", "thumbnail"]
 
 #: Largest file read, in bytes.
 MAX_BYTES = 100 * 2**20
@@ -92,6 +92,11 @@ def load_image(source: Source, *, name: str | None = None, max_pixels: int = MAX
         ImageError: the file is missing, empty, too large, truncated, damaged, or not an image.
         UnavailableError: the ``faces`` extra is not installed.
     """
+    return np.asarray(decode(source, name=name, max_pixels=max_pixels))
+
+
+def decode(source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Any:
+    """Do what `load_image` does; the result is the Pillow image, upright and RGB."""
     pillow = _pillow()
     if name is None:
         name = "<bytes>" if isinstance(source, bytes) else os.fsdecode(source)
@@ -115,7 +120,7 @@ def load_image(source: Source, *, name: str | None = None, max_pixels: int = MAX
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise ImageError(f"{name}: damaged or truncated ({reason}): copy it again from its source") from error
-    return np.asarray(rgb)
+    return rgb
 
 
 @cache
@@ -148,7 +153,7 @@ def thumbnail(source: Source, side: int = 112) -> bytes | None:
     None where the photo cannot be read.
     """
     try:
-        photo = need("PIL.Image").fromarray(load_image(source))
+        photo = decode(source)
     except ImageError:
         return None
     photo.thumbnail((side, side))

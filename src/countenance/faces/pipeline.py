@@ -19,7 +19,7 @@ from countenance.errors import ImageError, ModelError, NoFaceError
 from countenance.faces import align, detect, quality
 from countenance.faces._lazy import need
 from countenance.faces.detect import Detection
-from countenance.faces.image import load_image
+from countenance.faces.image import decode
 from countenance.faces.models import Model, load_network, pick
 from countenance.faces.runtime import Network, cores
 
@@ -292,7 +292,7 @@ class Pipeline:
         looked: list[tuple[Face, NDArray[np.uint8], int] | ImageError] = []
         for path in paths:
             try:
-                photo = need("PIL.Image").fromarray(load_image(path))
+                photo = decode(path)
                 found = self._found(photo, 1)
                 if not found:
                     raise _no_face(path)

@@ -14,6 +14,7 @@ __all__ = ["Quality", "measure"]
 #: are CenterFace's mean landmarks on 102 frontal photos of the London set, made symmetric and scaled to 64 mm
 #: between the eyes; the depths are those of a mean adult face. On these photos yaw and pitch spread by 4 degrees.
 _HEAD = np.array([[-32, 0, 27], [32, 0, 27], [0, 37.4, 0], [-27.2, 64.1, 20], [27.2, 64.1, 20]], np.float64)
+_LEVELS = np.arange(256, dtype=np.float64)
 _CENTRED = _HEAD - _HEAD.mean(axis=0)
 _SOLVER = np.linalg.pinv(_CENTRED)
 
@@ -78,15 +79,18 @@ def measure(chip: NDArray[np.uint8], landmarks: NDArray[np.floating], score: flo
     Returns:
         The measures, rounded to four decimals.
     """
-    luma = np.asarray(need("PIL.Image").fromarray(chip).convert("L")).astype(np.int16)
+    gray = need("PIL.Image").fromarray(chip).convert("L")
+    counts = np.array(gray.histogram(), np.float64) / (chip.shape[0] * chip.shape[1])
+    mean = float(counts @ _LEVELS)
+    luma = np.asarray(gray).astype(np.int16)
     middle = luma[1:-1, 1:-1]
     laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * middle
     points = np.asarray(landmarks, np.float64)
     values = (
         math.dist(points[0], points[1]),
         float(np.abs(laplacian).mean()),
-        float(luma.mean()) / 255,
-        float(luma.std()) / 255,
+        mean / 255,
+        math.sqrt(float(counts @ (_LEVELS - mean) ** 2)) / 255,
         *_pose(points),
         score,
     )
