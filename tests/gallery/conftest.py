@@ -68,7 +68,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     yield found
     found.close()
     if found.kind == "postgres":
-        server.psql(f"DROP SCHEMA {schema} CASCADE;")
+        server.psql(f"SET client_min_messages = warning; DROP SCHEMA {schema} CASCADE;")
 
 
 @pytest.fixture

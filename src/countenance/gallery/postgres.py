@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, LiteralString
 
 from countenance.errors import GalleryError, UnavailableError
 from countenance.gallery.store import SCHEMA, Tx
@@ -22,6 +22,7 @@ except ImportError:
 
 __all__ = ["PostgresStore"]
 
+_Connection = psycopg.Connection[tuple[Any, ...]]
 _LOCK = 0x636F756E  # one number for all galleries of a database: "coun"
 _TYPES = {"BLOB": "BYTEA", "INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "TEXT": 'TEXT COLLATE "C"'}
 
@@ -31,8 +32,12 @@ def _dialect(sql: str) -> str:
     return sql.replace("?", "%s")
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 class _Transaction:
-    def __init__(self, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
+    def __init__(self, connection: _Connection) -> None:
         self._connection = connection
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -46,16 +51,20 @@ class _Transaction:
             with self._connection.cursor() as cursor:
                 cursor.executemany(_dialect(sql), values)
 
+    def alive(self) -> bool:
+        return self._connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         self._connection.execute("SAVEPOINT op")
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK TO op")
+            if not self._connection.closed:
+                self._connection.execute("ROLLBACK TO op")
+                self._connection.execute("RELEASE op")
             raise
-        finally:
-            self._connection.execute("RELEASE op")
+        self._connection.execute("RELEASE op")
 
 
 class PostgresStore:
@@ -64,7 +73,7 @@ class PostgresStore:
     def __init__(self, url: str) -> None:
         self._url = url
         self._own = threading.local()
-        self._opened: list[psycopg.Connection[tuple[Any, ...]]] = []
+        self._opened: list[_Connection] = []
         self._writing = threading.Lock()
         self._writer = self._connect()
         for setting in ("fsync", "full_page_writes"):
@@ -77,25 +86,24 @@ class PostgresStore:
             for statement in schema.split(";"):
                 tx.run(statement)
 
-    def _connect(self) -> "psycopg.Connection[tuple[Any, ...]]":
+    def _connect(self) -> _Connection:
         try:
             connection = psycopg.connect(self._url, autocommit=True)
             connection.execute("SET synchronous_commit = on")
         except psycopg.OperationalError as error:
-            first = str(error).splitlines()[0]
-            raise GalleryError(f"database: does not answer ({first}); start it, or mend the URL") from None
+            raise GalleryError(f"database: does not answer ({_first_line(error)}); start it, or mend the URL") from None
         self._opened.append(connection)
         return connection
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
         """One consistent view, on this thread's own connection."""
-        connection: psycopg.Connection[tuple[Any, ...]] | None = getattr(self._own, "connection", None)
-        if connection is None or connection.closed:
-            connection = self._own.connection = self._connect()
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        connection = self._own.connection = self._begin(getattr(self._own, "connection", None), begin)
         try:
             yield _Transaction(connection)
+        except psycopg.OperationalError as error:
+            raise GalleryError(f"database: went away ({_first_line(error)}); try again") from None
         finally:
             if not connection.closed:
                 connection.execute("ROLLBACK")
@@ -104,9 +112,7 @@ class PostgresStore:
     def write(self) -> Iterator[Tx]:
         """Alone among writers of all processes; the commit waits for the disk."""
         with self._writing:
-            if self._writer.closed:
-                self._writer = self._connect()
-            self._writer.execute("BEGIN")
+            self._writer = self._begin(self._writer, "BEGIN")
             try:
                 self._writer.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
                 yield _Transaction(self._writer)
@@ -115,6 +121,19 @@ class PostgresStore:
                 if not self._writer.closed:
                     self._writer.execute("ROLLBACK")
                 raise
+
+    def _begin(self, connection: _Connection | None, begin: LiteralString) -> _Connection:
+        """Begin on this connection, or on a fresh one where it has died since it was last used."""
+        if connection is not None and not connection.closed:
+            try:
+                connection.execute(begin)
+            except psycopg.OperationalError:
+                connection.close()
+            else:
+                return connection
+        connection = self._connect()
+        connection.execute(begin)
+        return connection
 
     def partition(self, tx: Tx, uid: int) -> None:
         """A partition for the faces of one collection."""

@@ -29,16 +29,20 @@ class _Transaction:
     def many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
         self._connection.executemany(sql, values)
 
+    def alive(self) -> bool:
+        return self._connection.in_transaction
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         self._connection.execute("SAVEPOINT op")
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK TO op")
+            if self.alive():
+                self._connection.execute("ROLLBACK TO op")
+                self._connection.execute("RELEASE op")
             raise
-        finally:
-            self._connection.execute("RELEASE op")
+        self._connection.execute("RELEASE op")
 
 
 class SQLiteStore:
@@ -50,8 +54,8 @@ class SQLiteStore:
         self._opened: list[sqlite3.Connection] = []
         self._writing = threading.Lock()
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._writer = self._connect()
         try:
+            self._writer = self._connect()
             self._writer.execute("PRAGMA journal_mode = WAL")
             with self.write() as tx:
                 for statement in SCHEMA.format(partitioned="").split(";"):

@@ -58,6 +58,9 @@ class Tx(Protocol):
     def savepoint(self) -> AbstractContextManager[None]:
         """What is changed inside is taken back if an exception leaves it."""
 
+    def alive(self) -> bool:
+        """False when the database has given the transaction up: the disk is full, the connection gone."""
+
 
 class Store(Protocol):
     """A database that keeps the tables above."""

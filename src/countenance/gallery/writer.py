@@ -165,6 +165,8 @@ class Writer:
                 try:
                     done.append((future, change.attempt(operation)))
                 except Exception as error:
+                    if not tx.alive():  # nothing may run outside the transaction; all that share it fail
+                        raise
                     failed.append((future, error))
             self._keys.write(change.keys)
         self._destroyed = []
