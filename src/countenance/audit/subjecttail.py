@@ -98,9 +98,9 @@ class SubjectTail:
         low, high = np.minimum(self.first[:n], self.second[:n]), np.maximum(self.first[:n], self.second[:n])
         pair, inverse = np.unique(low * self.people + high, return_inverse=True)
         share = np.bincount(inverse, self.weight[:n], minlength=pair.size)
-        rows = np.bincount(pair // self.people, share, self.people) + np.bincount(
-            pair % self.people, share, self.people
-        )
+        rows = np.zeros(self.people)
+        np.add.at(rows, pair // self.people, share)
+        np.add.at(rows, pair % self.people, share)
         return PairSums(
             pairs=self.pairs,
             errors=float(share.sum()),
