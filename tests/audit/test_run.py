@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from estimator_people import population, tallies
+from scipy.stats import fisher_exact
 
 from countenance.audit import Options, Verdict, audit, tally
 from countenance.audit.headline import headline, setting, share
 from countenance.audit.labels import SMALLEST_GROUP
-from countenance.audit.result import Estimate
+from countenance.audit.result import Estimate, SearchGroup, SearchPoint
+from countenance.audit.search import _contrasts
 from countenance.audit.tallies import Failures, System
 from countenance.errors import NotEnoughDataError, TalliesError
 
@@ -84,7 +86,7 @@ def test_other_headlines() -> None:
     told = audit(alone)
     assert told.search is None
     assert told.reasons == {"gallery_sizes": "no search was made", "vouches_for": "no search was made"}
-    assert "pairs of different people for the same person" in told.headline
+    assert "pairs of different people for one person" in told.headline
     assert "used here to search" not in told.headline
     tiny = audit(tally(population(1, people=3, photos=1)))
     assert tiny.headline.startswith("This data is too small")
@@ -130,6 +132,41 @@ def test_the_search_lists_each_probe_once_most_alike_first(found) -> None:
     hits = [p.everyone.falsely_matched for p in told.points]
     assert hits == sorted(hits, reverse=True)
     assert len(points) > 15
+
+
+def test_groups_are_contrasted_in_the_search(found) -> None:
+    for point in audit(found).search.points:
+        for contrast in point.contrasts:
+            mine = next(g for g in point.groups if g.group == contrast.group)
+            same = [g for g in point.groups if tuple(g.group) == contrast.by]
+            rest = [g for g in same if g.group != contrast.group]
+            others = sum(g.falsely_matched for g in rest), sum(g.probes for g in rest)
+            table = [[mine.falsely_matched, mine.probes - mine.falsely_matched], [others[0], others[1] - others[0]]]
+            assert contrast.p_adjusted >= fisher_exact(table).pvalue - 1e-12
+            if contrast.ratio is not None:
+                share = others[0] / others[1]
+                assert contrast.ratio == pytest.approx(mine.falsely_matched / mine.probes / share)
+        assert all(text.startswith("By ") for text in point.verdicts.values())
+
+
+def test_a_contrast_that_chance_does_not_explain_is_told() -> None:
+    none = Estimate(None)
+    groups = tuple(SearchGroup({"g": n}, 100, k, none, 0, none) for n, k in (("a", 30), ("b", 2), ("c", 0)))
+    rows = list(_contrasts(groups))
+    assert [r.group["g"] for r in rows] == ["a", "c", "b"]
+    assert all(r.p_adjusted < 0.05 for r in rows)
+    told = SearchPoint(0.5, groups[0], groups, contrasts=tuple(rows)).verdicts[("g",)]
+    assert told.startswith("By g: a 30 times as often as the others (p = ")
+    assert "c none, unlike the others" in told
+    equal = tuple(SearchGroup({"g": n}, 100, 5, none, 0, none) for n in "ab")
+    point = SearchPoint(0.5, groups[0], equal, contrasts=tuple(_contrasts(equal)))
+    assert point.verdicts == {("g",): "By g: this test could not tell whether the groups differ."}
+
+
+def test_people_searched_with_several_photos_are_not_contrasted(found) -> None:
+    probes = population(9, people=50, groups=TWO, photos=3)
+    many = tally(probes, probes=probes, gallery=replace(probes, subjects=tuple(f"q{k}" for k in range(50))))
+    assert all(p.contrasts == () for p in audit(many).search.points)
 
 
 def test_failures_to_enrol_are_counted_per_group(found) -> None:

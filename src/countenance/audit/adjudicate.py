@@ -26,9 +26,9 @@ VERDICTS = ("same", "different", "unsure")
 class Verdict:
     """What a person says of two photos or two people: ``same``, ``different`` or ``unsure`` (which changes nothing).
 
-    ``left`` and ``right`` are photos' paths, or where tallies hold no paths their numbers in the verification (else in the
-    search), or else people's names. With ``subjects`` they are people, by name or (tallies without names) by number, and
-    all listed comparisons of these two are meant. Order does not matter.
+    ``left`` and ``right`` are photos' paths, or where tallies hold no paths their numbers in the verification (else in
+    the search), or else people's names. With ``subjects`` they are people, by name or (tallies without names) by
+    number, and all listed comparisons of these two are meant. Order does not matter.
     """
 
     left: str

@@ -68,7 +68,7 @@ def predicted_fpir(fmr: FloatArray, share: FloatArray, references: int) -> float
     """
     with np.errstate(divide="ignore"):
         exponent = references * float(share @ np.log1p(-np.minimum(fmr, 1.0)))
-    return -math.expm1(exponent)
+    return abs(math.expm1(exponent))  # never -0.0
 
 
 def gallery_sizes(

@@ -1,9 +1,11 @@
 """The one sentence that comes first: what was set, what was searched, and how many were matched to somebody else."""
 
-from countenance.audit.result import Operating, Search, SearchPoint, Verification
+from countenance.audit.result import Estimate, Operating, Search, SearchPoint, Verification
 from countenance.audit.tallies import System, Tallies
 
 __all__ = ["headline", "setting", "share"]
+
+RARE = 0.01
 
 
 def setting(system: System, threshold: float) -> str:
@@ -20,7 +22,7 @@ def share(value: float, trials: int) -> str:
     """A rate a reader can picture: ``12 %``, ``1 in 2,300``, or ``none in 4,321``."""
     if value <= 0:
         return f"none in {trials:,}"
-    return f"{100 * value:.2g} %" if value >= 0.01 else f"1 in {_round(1 / value):,}"
+    return f"{100 * value:.2g} %" if value >= RARE else f"1 in {_round(1 / value):,}"
 
 
 def headline(
@@ -37,8 +39,8 @@ def headline(
     rate, trials = first.fmr.value, first.fmr.trials or 0
     if rate is None or verification is None:
         return f"{how}: nothing could be measured ({first.fmr.reason})."
-    told = share(rate, trials)
-    return f"{how}, {tallies.system.name} took {told} pairs of different people for the same person."
+    told = share(rate, trials) + (" of the" if rate >= RARE else "")
+    return f"{how}, {tallies.system.name} took {told} pairs of different people for one person{_bound(first.fmr)}."
 
 
 def _how(system: System, point: Operating, searched: bool) -> str:
@@ -58,10 +60,18 @@ def _searched(tallies: Tallies, how: str, search: Search, at: SearchPoint) -> st
     who = tallies.inputs.get("probes_are", "people")
     whom = tallies.inputs.get("references_are", "others")
     found = at.everyone
+    matched = f"{found.falsely_matched:,}" if found.falsely_matched else "none"
     return (
-        f"{how}, {tallies.system.name} matched {found.falsely_matched:,} of {found.probes:,} {who}"
-        f" to somebody else among {search.references:,} {whom}."
+        f"{how}, {tallies.system.name} matched {matched} of {found.probes:,} {who}"
+        f" to somebody else among {search.references:,} {whom}{_bound(found.fpir)}."
     )
+
+
+def _bound(rate: Estimate) -> str:
+    """No error seen is not no error: the bound belongs beside it."""
+    if rate.errors or rate.interval is None:
+        return ""
+    return f" (at most {100 * rate.interval.high:.2g} %)"
 
 
 def _round(value: float) -> int:

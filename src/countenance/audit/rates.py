@@ -63,7 +63,7 @@ def rates_along(sweep: Sweep, group: Group, other: Group | None = None) -> tuple
     mated = sweep.mated_weight[group.cells].sum(axis=0)
     with np.errstate(invalid="ignore"):
         fmr = _from_above(nonmated) / nonmated.sum()
-        fnmr = 1.0 - _from_above(mated) / mated.sum()
+        fnmr = np.concatenate([[0.0], mated.cumsum()[:-1]]) / mated.sum()
     return np.clip(fmr, 0.0, 1.0), np.clip(fnmr, 0.0, 1.0)
 
 

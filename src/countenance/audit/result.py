@@ -24,6 +24,7 @@ __all__ = [
     "Operating",
     "Power",
     "Search",
+    "SearchContrast",
     "SearchGroup",
     "SearchPoint",
     "Suspect",
@@ -197,21 +198,67 @@ class SearchGroup:
 
 
 @dataclass(frozen=True)
+class SearchContrast:
+    """One group's false matches beside those of all other probes that have a label in the same columns.
+
+    ``ratio`` of the two shares with its interval, None where either saw no false match; ``p_adjusted`` by Fisher's
+    exact test, adjusted for the number of groups of this grouping.
+    """
+
+    by: tuple[str, ...]
+    group: Mapping[str, str]
+    ratio: float | None
+    interval: tuple[float, float] | None
+    p_adjusted: float
+
+    def to_json(self) -> Json:
+        """All fields."""
+        return {
+            "by": list(self.by),
+            "group": dict(self.group),
+            "ratio": self.ratio,
+            "ratio_interval": list(self.interval) if self.interval else None,
+            "p_adjusted": self.p_adjusted,
+        }
+
+
+@dataclass(frozen=True)
 class SearchPoint:
-    """The search at one threshold, over all probes and per group."""
+    """The search at one threshold, over all probes and per group.
+
+    ``contrasts`` are empty where a person was searched for with several photos: such searches are not independent.
+    """
 
     threshold: float
     everyone: SearchGroup
     groups: tuple[SearchGroup, ...]
     origin: str = "sweep"
     target_fmr: float | None = None
+    contrasts: tuple[SearchContrast, ...] = ()
+
+    @property
+    def verdicts(self) -> dict[tuple[str, ...], str]:
+        """A sentence for each grouping: who was matched to somebody else more or less often, or that it is open."""
+        told = {}
+        for by in dict.fromkeys(c.by for c in self.contrasts):
+            found = [c for c in self.contrasts if c.by == by and c.p_adjusted < 0.05]
+            words = [
+                f"{', '.join(c.group.values())} "
+                + ("none, unlike the others" if c.ratio is None else f"{c.ratio:.2g} times as often as the others")
+                + f" (p = {c.p_adjusted:.1g})"
+                for c in found
+            ]
+            text = "; ".join(words) if words else "this test could not tell whether the groups differ"
+            told[by] = f"By {' and '.join(by)}: {text}."
+        return told
 
     def to_json(self) -> Json:
         """As in the contract."""
         found: Json = {"threshold": self.threshold, "origin": self.origin, "target_fmr": self.target_fmr}
         whole = self.everyone.to_json()
         whole.pop("group")
-        return found | whole | {"groups": [g.to_json() for g in self.groups]}
+        found |= whole | {"groups": [g.to_json() for g in self.groups]}
+        return found | {"contrasts": [c.to_json() for c in self.contrasts]}
 
 
 @dataclass(frozen=True)

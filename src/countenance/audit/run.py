@@ -10,6 +10,7 @@ from countenance.audit.compare import compare
 from countenance.audit.differentials import differentials
 from countenance.audit.galleries import gallery_sizes, vouches_for
 from countenance.audit.headline import headline
+from countenance.audit.intervals import clopper_pearson
 from countenance.audit.labels import groupings, too_small
 from countenance.audit.power import power_of
 from countenance.audit.rates import false_match, false_nonmatch, snap
@@ -99,6 +100,7 @@ def _audit(tallies: Tallies, options: Options) -> AuditResult:
         suspects=tuple(suspects(tallies)),
         not_tested=tuple(_not_tested(tallies, sweep, groups)),
         notes=tallies.notes,
+        weighting="subject" if sweep.has_subjects else "comparison",
         reasons=reasons,
     )
 
@@ -221,12 +223,16 @@ def _failures(tallies: Tallies) -> Iterable[Json]:
         for group in tallies.groups(columns) if columns else [tallies.everyone]:
             member = tallies.subjects_in(group) & (failed.photos > 0)
             lost = int((failed.failed[member] == failed.photos[member]).sum())
+            people = int(member.sum())
+            fte = clopper_pearson(lost, people).to_json() if people else None
             yield {
                 "group": dict(group.label),
                 "photos": int(failed.photos[member].sum()),
                 "photos_failed": int(failed.failed[member].sum()),
-                "subjects": int(member.sum()),
+                "subjects": people,
                 "subjects_failed": lost,
+                "fte": lost / people if people else None,
+                "fte_interval": fte,
             }
 
 

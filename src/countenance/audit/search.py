@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from countenance.audit.labels import label_of, name_of, too_small
+from countenance.audit.published import risk_ratio
 from countenance.audit.rates import false_negative_identification, false_positive_identification, nonmated_probes
-from countenance.audit.result import MatchedPair, Operating, Search, SearchGroup, SearchPoint
+from countenance.audit.result import MatchedPair, Operating, Search, SearchContrast, SearchGroup, SearchPoint
 from countenance.audit.tallies import Float32Array, Group, Sweep, Tallies
 
 __all__ = ["search"]
@@ -26,11 +27,15 @@ def search(
     chosen = {p.threshold: (p.origin, p.target_fmr) for p in reversed(points) if p.threshold is not None}
     for threshold in _nice_sweep(found.scores[strangers, 0]):
         chosen.setdefault(threshold, ("sweep", None))
+    people = sweep.left.subject[strangers]
+    once = np.unique(people).size == people.size
     listed = []
     for threshold, (origin, target) in sorted(chosen.items()):
         whole = _search_group(tallies, sweep, tallies.everyone, threshold, rank)
         parts = tuple(_search_group(tallies, sweep, g, threshold, rank) for g in groups)
-        listed.append(SearchPoint(threshold, whole, tuple(p for p in parts if p.probes), origin, target))
+        parts = tuple(p for p in parts if p.probes)
+        compared = tuple(_contrasts(parts)) if once else ()
+        listed.append(SearchPoint(threshold, whole, parts, origin, target, compared))
     lowest = min((p.threshold for p in points if p.threshold is not None), default=-np.inf)
     return Search(
         probes=int(strangers.sum()),
@@ -39,6 +44,22 @@ def search(
         pairs=tuple(_matched(tallies, sweep, lowest)),
         rank=rank,
     )
+
+
+def _contrasts(groups: Sequence[SearchGroup]) -> Iterable[SearchContrast]:
+    """Each group large enough to speak of against all others of its grouping; p-values by Holm (1979)."""
+    for by in dict.fromkeys(tuple(g.group) for g in groups):
+        members = [g for g in groups if tuple(g.group) == by]
+        probes, hits = (sum(getattr(g, name) for g in members) for name in ("probes", "falsely_matched"))
+        tested = [
+            (g, risk_ratio(g.falsely_matched, g.probes, hits - g.falsely_matched, probes - g.probes))
+            for g in members
+            if g.too_small is None and g.probes < probes
+        ]
+        worst = 0.0
+        for rank, (group, found) in enumerate(sorted(tested, key=lambda pair: pair[1].p_value)):
+            worst = max(worst, min(1.0, (len(tested) - rank) * found.p_value))
+            yield SearchContrast(by, group.group, found.value, found.interval, worst)
 
 
 def _nice_sweep(best: Float32Array) -> list[float]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -51,6 +51,7 @@ class RateTable:
     parts: tuple[tuple[str, tuple[RateRow, ...]], ...]
     axis: Markup
     without: str = ""
+    verdicts: tuple[str, ...] = ()
 
     @property
     def few(self) -> bool:
@@ -75,12 +76,13 @@ def search_table(result: AuditResult, point: SearchPoint) -> RateTable:
     def entry(g: SearchGroup) -> Entry:
         return Entry(g.group, g.fpir, g.falsely_matched, g.probes, g.too_small)
 
-    return _table(
+    found = _table(
         f"At {reading.scores_of(result)(point.threshold)}",
         reading.introduce(point, result),
         "matched to somebody else",
         [entry(point.everyone), *(entry(g) for g in point.groups)],
     )
+    return replace(found, verdicts=tuple(point.verdicts.values()))
 
 
 def verification_table(result: AuditResult, threshold: float) -> RateTable | None:

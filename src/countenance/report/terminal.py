@@ -45,6 +45,10 @@ def summary(result: AuditResult, report: Path | None = None) -> RenderableType:
         ]
     parts += [_labelled("Tested", _tested(result)), Text("")]
     parts += [Group(table, Text("")) for table in _tables(result)]
+    for point in reading.lead_points(result):
+        where = reading.scores_of(result)(point.threshold)
+        told = [verdict for by, verdict in point.verdicts.items() if len(by) == 1]
+        parts += [_labelled(f"Falsely matched at {where}", verdict) for verdict in told]
     lead = reading.lead_threshold(result)
     for found in [d for d in result.differentials if d.threshold == lead]:
         where = f"By {reading.grouping_name(found.by)}, at {reading.scores_of(result)(found.threshold)}"
