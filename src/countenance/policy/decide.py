@@ -9,8 +9,8 @@ themselves, needs none.
 import sys
 from dataclasses import dataclass, field
 
-from countenance.gallery.permit import Permit, issue
-from countenance.gallery.values import Occasion
+from countenance.gallery import Occasion, Permit
+from countenance.gallery.permit import issue
 from countenance.policy.certificate import Certificate
 from countenance.policy.facts import Facts
 from countenance.policy.inforce import InForce, in_force

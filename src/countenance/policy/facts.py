@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from countenance.gallery.values import Consent
+from countenance.gallery import Consent
 from countenance.ledger import VerifyingKey
 from countenance.policy.certificate import Certificate
 from countenance.policy.file import Policy

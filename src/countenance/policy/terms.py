@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from countenance.errors import PolicyError
-from countenance.gallery.values import Consent
+from countenance.gallery import Consent
 from countenance.policy.file import Policy
 
 __all__ = ["BASIS_TAG", "PURPOSE_TAG", "RETENTION_TAG", "Terms", "default_consent", "terms_of"]
