@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 UV := .uv/bin/uv
-export UV_PYTHON_DOWNLOADS ?= never
+# A Python that is on the machine serves; one is downloaded only where none from 3.11 to 3.14 is there.
+export UV_PYTHON_PREFERENCE ?= system
 RUN := $(UV) run --frozen --all-extras
 
 help:  ## list the targets
