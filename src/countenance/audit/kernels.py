@@ -112,10 +112,10 @@ def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, hist: Any, pl
 
     Dot products in ``scores`` become scores. Columns skip[0, p] to skip[1, p] are passed over. The rung of column j
     goes to codes[p, place[j]]: there the first templates of all subjects come first, then the second ones, for
-    `levels`.
+    `levels`. ``watched`` is ``lut`` with `SPLIT` in every bin from the tail's cut on.
     """
     first, last, euclidean = rows
-    scale, offset, lut, ladder = grid
+    scale, offset, lut, ladder, watched = grid
     tail_s, tail_l, tail_r, tail_n, cut = tail
     wide = scores.shape[1]
     bins = np.empty(wide, np.int32)
@@ -131,13 +131,13 @@ def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, hist: Any, pl
             for j in range(start, end):
                 k = bins[j]
                 hist[k] += 1
-                r = lut[k]
-                if r >= SPLIT:
-                    r = rung_of(line[j], ladder)
+                r = watched[k]
+                if r >= SPLIT:  # rare: the bin is split, or so high that the comparison is listed
+                    r = lut[k] if lut[k] < SPLIT else rung_of(line[j], ladder)
+                    if k >= cut:
+                        tail_s[tail_n], tail_l[tail_n], tail_r[tail_n] = line[j], p, j
+                        tail_n += 1
                 codes[p, place[j]] = r
-                if k >= cut:
-                    tail_s[tail_n], tail_l[tail_n], tail_r[tail_n] = line[j], p, j
-                    tail_n += 1
     return tail_n
 
 
@@ -223,7 +223,7 @@ def tile(
     """
     l_start, l_subject, i0, i1, p0 = lefts
     r_start, r_subject, j0, j1, q0 = rights
-    scale, offset, lut, ladder = grid
+    scale, offset, lut, ladder, _ = grid
     hist, whist, row_c, row_x, col_c, col_x, sq, csq, cross = out
     tail_s, tail_l, tail_r, tail_n, cut = tail
     probes, r_order, reached, mate, rank, best_s, best_r = search

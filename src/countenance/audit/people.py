@@ -58,7 +58,10 @@ class People:
 
     def sides(self, given: TemplateSet, chosen: NDArray[np.int64]) -> Sides:
         """Who the chosen templates are."""
-        return Sides(self._at(given)[chosen], tuple(given.paths[k] for k in chosen))
+        return Sides(
+            self._at(given)[chosen],
+            given.paths if len(chosen) == given.count else tuple(given.paths[k] for k in chosen),
+        )
 
     def _failures(self) -> Failures | None:
         """Of each person the most that any set counts: sets may hold the same photos, which must not count twice."""

@@ -19,14 +19,14 @@ from countenance.errors import InputError
 
 __all__ = ["Grid", "Plan", "Side", "make_grid", "make_ladder", "round_up"]
 
-PANEL = 1024
+PANEL = 2048
 PURE = 256
 BINS = 8192
 MIN_BINS = 256
 RUNGS = np.logspace(math.log10(0.5), -6, 30)
 MATED_RUNGS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9)
 MAX_THRESHOLDS = 64
-PILOT = (512, 2048)
+PILOT = (256, 2048)
 
 
 def round_up(threshold: float) -> np.float32:

@@ -43,7 +43,14 @@ class Worker:
         self._scores = np.empty(room, np.float32)
         self._codes = np.empty(room, np.uint8)
         self._tail = (np.empty(room, np.float32), np.empty(room, np.int32), np.empty(room, np.int32))
-        self._grid = (np.float32(plan.grid.scale), np.int32(plan.grid.offset), plan.grid.lut, plan.grid.steps)
+        self._grid = self._watching()
+
+    def _watching(self) -> tuple[Any, ...]:
+        """The grid as the kernels take it; bins from the tail's cut on are marked."""
+        grid = self.plan.grid
+        watched = grid.lut.copy()
+        watched[self.sums.tail.cut :] = kernels.SPLIT
+        return np.float32(grid.scale), np.int32(grid.offset), grid.lut, grid.steps, watched
 
     def count(self, tile: tuple[int, int]) -> None:
         """Add one tile."""
@@ -183,6 +190,7 @@ class Worker:
         tail.chunks += [chunk for chunk in listed if len(chunk[0])]
         if tail.size > 2 * TAIL:
             self.sums.tail = tail.shortened(self.plan)
+            self._grid = self._watching()
 
 
 def _even(left: Panel, right: Panel) -> bool:
