@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from estimator_people import population
 
-from countenance.audit.compare import Contrast, _fnmr_at, _log_fmr_at, compare
+from countenance.audit.compare import DRAWS, Contrast, _contrast, _Curve, _fnmr_at, _log_fmr_at, compare
 from countenance.audit.rates import false_nonmatch, threshold_for
 from countenance.audit.sweep import tally
 from countenance.errors import NotEnoughDataError, TalliesError
@@ -145,6 +145,22 @@ def test_curves_are_read_between_rungs():
     assert _log_fmr_at(fmr, fnmr, 0.3) == pytest.approx(np.log(0.001))
     assert _log_fmr_at(fmr, fnmr, 0.4) is _log_fmr_at(fmr, np.full(4, np.nan), 0.1) is None
     assert _log_fmr_at(fmr, fnmr + 0.2, 0.1) is None
+
+
+def test_what_the_ladder_does_not_reach_is_a_reason():
+    curve = _Curve(np.array([1e-2, 1e-5]), np.array([0.0, 0.5]), np.zeros((3, 2)), np.zeros((3, 2)), np.ones(3))
+    still = [(np.tile(curve.fmr, (DRAWS, 1)), np.tile(curve.fnmr, (DRAWS, 1)))] * 2
+    everyone = system().everyone
+
+    def reason(what, target, drawn=still, people=10_000):
+        return _contrast(what, target, everyone, [curve, curve], drawn, people, None).reason
+
+    assert "do not reach FMR 0.1" in reason("FNMR", 0.1)
+    assert "do not reach FNMR 0.9" in reason("FMR", 0.9)
+    assert "too few false matches" in reason("FMR", 0.4, people=100)
+    assert reason("FMR", 0.4) is None
+    gone = [(np.where(np.arange(DRAWS)[:, None] % 2, still[0][0], 0.0), still[0][1])] * 2
+    assert "not reached in every draw" in reason("FNMR", 1e-3, drawn=gone)
 
 
 def test_verdict_is_who_is_lower():

@@ -228,6 +228,9 @@ def test_a_group_without_errors_bounds_the_ratio():
     assert "no error was seen in male" in result.max_min.reason
     assert result.max_min.p_value < 0.1
     assert "at least" in result.verdict
+    blind = differentials(found, replace(sweep, dependence=None, mated_sums=None), groups, result.threshold)
+    assert blind.max_min.at_least is None
+    assert blind.max_min.reason.endswith("has no value")
     json.dumps(result.to_json(), allow_nan=False)
 
 

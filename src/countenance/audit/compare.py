@@ -113,6 +113,7 @@ class _Curve:
     def drawn(self, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
         """FMR and FNMR (b, l) when each person counts ``weight`` (b, n) times; FMR to first order (Hajek)."""
         fmr = self.fmr * np.maximum(1.0 + (weight - 1.0) @ self.false, 0.05)
+        fmr = np.minimum.accumulate(fmr, axis=1)  # the first-order step may rise where few errors are left
         fnmr = (weight @ (self.missed * self.tried[:, None])) / np.maximum(weight @ self.tried, 1e-9)[:, None]
         return fmr, fnmr
 

@@ -12,7 +12,7 @@ from scipy.special import gammaln
 from countenance.audit.intervals import ClusterSums, Interval, search_rate_interval, zero_error_bounds
 from countenance.audit.rates import false_match, nonmated_probes
 from countenance.audit.result import Estimate, GallerySize, Json
-from countenance.audit.tallies import FloatArray, Group, IntArray, Sweep, Tallies
+from countenance.audit.tallies import FloatArray, Group, IntArray, Sides, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
 
 __all__ = ["SIZES", "TABLE", "gallery_sizes", "hit_chance", "predicted_fpir", "strangers_above", "vouches_for"]
@@ -91,7 +91,7 @@ def gallery_sizes(
         raise NotEnoughDataError(f"every probe of {group} has its own person in the gallery")
     searched, hits, subject = found.searched[probes], above[probes], sweep.left.subject[probes]
     largest = int(searched.max())
-    fmr, share, whole = _against_gallery(tallies, sweep, group, threshold)
+    fmr, share, whole = _against_gallery(tallies, sweep, sweep.right, group, threshold)
     rows = []
     for size in sorted(set(_default_sizes(largest) if sizes is None else sizes)):
         predicted = predicted_fpir(fmr, share, size)
@@ -151,7 +151,7 @@ def _extrapolated(predicted: float, fmr: Estimate, size: int) -> Estimate:
 
 
 def _against_gallery(
-    tallies: Tallies, sweep: Sweep, group: Group, threshold: float
+    tallies: Tallies, sweep: Sweep, gallery: Sides, group: Group, threshold: float
 ) -> tuple[FloatArray, FloatArray, Estimate]:
     """FMR of the group's probes against each cell of the gallery, each cell's share of it, and the FMR against all."""
     probe, reference = sweep.cell_pairs[:, 0], sweep.cell_pairs[:, 1]
@@ -162,8 +162,6 @@ def _against_gallery(
     made = np.bincount(reference[mine], weight.sum(axis=1), cells)
     errors = np.bincount(reference[mine], weight[:, at:].sum(axis=1), cells)
     fmr = np.divide(errors, made, out=np.zeros(cells), where=made > 0)
-    size = np.zeros(cells)
-    if sweep.right is not None:
-        size = np.bincount(tallies.cell[sweep.right.subject], minlength=cells).astype(np.float64)
+    size = np.bincount(tallies.cell[gallery.subject], minlength=cells).astype(np.float64)
     size[made == 0] = 0.0
     return np.clip(fmr, 0.0, 1.0), size / size.sum(), false_match(tallies, sweep, group, threshold, tallies.everyone)
