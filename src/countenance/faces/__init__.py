@@ -5,6 +5,7 @@ Importing this package loads neither Pillow nor ONNX Runtime; they are loaded on
 """
 
 from countenance.faces.cards import ModelCard, known_cards, read_card
+from countenance.faces.detect import Detection
 from countenance.faces.fetch import fetch_model
 from countenance.faces.image import load_image, thumbnail
 from countenance.faces.models import Model, add_model, home, list_models
@@ -13,6 +14,7 @@ from countenance.faces.quality import Quality
 
 __all__ = [
     "Comparison",
+    "Detection",
     "Face",
     "Model",
     "ModelCard",

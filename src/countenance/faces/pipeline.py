@@ -64,11 +64,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """What became of one photo: a template of its largest face, or the reason why there is none."""
+    """What became of one photo: a template of one face, or the reason why there is none.
+
+    ``face`` is where that face is; its quality is not measured on the way (`Pipeline.detect` does).
+    """
 
     path: Path
     embedding: NDArray[np.float32] | None
-    face: Face | None
+    face: Detection | None
     error: ImageError | None
     faces_found: int
 
@@ -172,19 +175,18 @@ class Pipeline:
         """
         image = need("PIL.Image").fromarray(photo)
         found = sorted(self._found(image, self.threads), key=_area, reverse=True)
-        return [self._face(image, one)[0] for one in found]
+        return [self._measured(image, one) for one in found]
 
     def _found(self, photo: Any, threads: int) -> list[Detection]:
         """Where the faces are, strongest first."""
         network = self._network(self.detector, threads)
         return detect.detect(photo, network, self.detector.card, self.detection_threshold)
 
-    def _face(self, photo: Any, found: Detection) -> tuple[Face, NDArray[np.uint8]]:
-        """One face, cut out and measured."""
+    def _measured(self, photo: Any, found: Detection) -> Face:
+        """One face with its quality, measured on the chip that would be embedded."""
         points = np.array(found.landmarks)
-        cut = self.chip(photo, points)
-        measured = quality.measure(cut, points, found.score)
-        return Face(found.box, found.score, found.landmarks, measured), cut
+        measured = quality.measure(self.chip(photo, points), points, found.score)
+        return Face(found.box, found.score, found.landmarks, measured)
 
     def chip(self, photo: Any, landmarks: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Cut one face out of a photo (array or Pillow image) as the embedder wants it; (side, side, 3) uint8."""
@@ -289,7 +291,7 @@ class Pipeline:
 
     def _embed_chunk(self, paths: list[Path], choose: str) -> list[PhotoResult]:
         """One worker's share."""
-        looked: list[tuple[Face, NDArray[np.uint8], int] | ImageError] = []
+        looked: list[tuple[Detection, NDArray[np.uint8], int] | ImageError] = []
         for path in paths:
             try:
                 photo = decode(path)
@@ -297,7 +299,7 @@ class Pipeline:
                 if not found:
                     raise _no_face(path)
                 one = max(found, key=_area if choose == "largest" else _centrality(photo))
-                looked.append((*self._face(photo, one), len(found)))
+                looked.append((one, self.chip(photo, np.array(one.landmarks)), len(found)))
             except ImageError as error:
                 looked.append(error)
         chips = [one[1] for one in looked if not isinstance(one, ImageError)]
