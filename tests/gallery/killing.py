@@ -53,30 +53,30 @@ class Told:
                 self.heads.append(json.loads(rest))
 
 
-def rounds(folder: Path, database: str | None, count: int, seed: int = 0, longest: float = 0.6) -> Told:
+def rounds(folder: Path, database: str | None, count: int, *, search: str = "memory", seed: int = 0) -> Told:
     """Kill ``count`` times and check after each; the gallery goes on from round to round. Raises AssertionError."""
     told, moments = Told(), random.Random(seed)
-    with open_gallery(folder, database) as gallery:
+    with open_gallery(folder, database, search=search) as gallery:
         made(gallery)
     for number in range(count):
-        command = [sys.executable, __file__, str(folder), database or "", str(1000 * (number + 1))]
+        command = [sys.executable, __file__, str(folder), database or "", str(1000 * (number + 1)), search]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         lines = iter(process.stdout)
         assert next(lines) == "ready\n"
-        threading.Timer(moments.uniform(0.0, longest), process.send_signal, [signal.SIGKILL]).start()
+        threading.Timer(moments.uniform(0.0, 0.6), process.send_signal, [signal.SIGKILL]).start()
         for line in lines:
             if line.endswith("\n"):  # the last one may be cut
                 told.hear(line[:-1])
         assert process.wait() == -signal.SIGKILL
         told.kills += 1
-        check(folder, database, told)
+        check(folder, database, told, search)
     return told
 
 
-def check(folder: Path, database: str | None, told: Told) -> None:
+def check(folder: Path, database: str | None, told: Told, search: str) -> None:
     """Whether what is stored and what was told agree."""
-    with open_gallery(folder, database) as gallery:
+    with open_gallery(folder, database, search=search) as gallery:
         there = {face.face_id for face in gallery.faces("family", limit=10**6)}
         must = set(told.enrolled) - told.asked
         assert must <= there, f"lost: {must - there}"
@@ -102,7 +102,7 @@ def vector_of(seed: int) -> np.ndarray:
     return vectors(1, seed=seed)[0]
 
 
-def _live(folder: Path, database: str | None, start: int) -> None:
+def _live(folder: Path, database: str | None, start: int, search: str) -> None:
     say = threading.Lock()
 
     def tell(line: str) -> None:
@@ -129,7 +129,7 @@ def _live(folder: Path, database: str | None, start: int) -> None:
                 gallery.search("family", vector_of(seeds[0]), permit())
                 tell(f"h {json.dumps(gallery.ledger.head())}")
 
-    gallery = open_gallery(folder, database)
+    gallery = open_gallery(folder, database, search=search)
     tell("ready")
     for part in range(3):
         threading.Thread(target=work, args=(gallery, part), daemon=True).start()
@@ -137,4 +137,4 @@ def _live(folder: Path, database: str | None, start: int) -> None:
 
 
 if __name__ == "__main__":
-    _live(Path(sys.argv[1]), sys.argv[2] or None, int(sys.argv[3]))
+    _live(Path(sys.argv[1]), sys.argv[2] or None, int(sys.argv[3]), sys.argv[4])

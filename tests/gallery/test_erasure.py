@@ -50,13 +50,16 @@ def test_no_byte_of_an_erased_face_is_left(place: Place) -> None:
     slot, sealed = sealed_rows(gallery)[face.face_id]
     (key,) = gallery._keys.read([slot])
     assert key is not None
+    place.flush("searchable_1" if place.kind == "pgvector" else None)
     bytes_before = every_byte(place.data)
     assert key in every_byte(place.folder)  # so that a miss below means something
     if place.kind == "sqlite":
         assert sealed[:64] in bytes_before
-    assert not any(piece in bytes_before for piece in spellings(array[0]))  # nor was it ever in the clear
+    in_the_clear = any(piece in bytes_before for piece in spellings(array[0]))
+    assert in_the_clear == (place.kind == "pgvector")
     assert b"Jane-Q-Public" not in bytes_before
     assert gallery.erase("family", [face.face_id], OPERATOR).purged
+    place.flush()
     after = every_byte(place.data) + every_byte(place.folder)
     assert key not in after
     assert gallery._keys.read([slot]) == [None]
@@ -64,7 +67,8 @@ def test_no_byte_of_an_erased_face_is_left(place: Place) -> None:
         assert not any(sealed[i : i + 32] in after for i in range(0, len(sealed) - 31, 32))
     for piece in [*spellings(array[0]), b"Jane-Q-Public", b"subject-of-jane"]:
         assert piece not in after
-    for index in gallery._live._indexes.values():
+    if place.kind != "pgvector":
+        (index,) = gallery._live._indexes.values()
         assert not any(array[0].tobytes()[:64] in block.tobytes() for block in index._blocks)
 
 
@@ -91,15 +95,17 @@ def test_deleting_a_collection_erases_its_faces(place: Place) -> None:
     made(gallery)
     ids = enrolled(gallery, vectors(5))
     gallery.tick()
-    (index,) = gallery._live._indexes.values()
-    block = index._blocks[0]
+    blocks = []
+    if place.kind != "pgvector":
+        (index,) = gallery._live._indexes.values()
+        blocks = index._blocks[:1]
     rows = sealed_rows(gallery)
     keys = gallery._keys.read([rows[i][0] for i in ids])
     gallery.create_user("family", "Jane-Q-Public", OPERATOR)
     assert gallery.delete_collection("family", OPERATOR).purged
     held = every_byte(place.folder)
     assert not any(key in held for key in keys if key)
-    assert not block.any()
+    assert not any(block.any() for block in blocks)
     if place.kind == "sqlite":
         assert b"Jane-Q-Public" not in held
 

@@ -5,8 +5,8 @@ from gallery.killing import rounds
 
 
 def test_what_was_acknowledged_outlives_a_kill(place: Place) -> None:
-    count = 10 if place.kind == "sqlite" else 5
-    told = rounds(place.folder, place.database, count)
+    count = {"sqlite": 10, "postgres": 5, "pgvector": 3}[place.kind]
+    told = rounds(place.folder, place.database, count, search=place.search)
     assert told.kills == count
     assert len(told.enrolled) > 20
     assert told.erased

@@ -91,9 +91,8 @@ def test_a_full_disk(tmp_path: Path) -> None:
         check_export(gallery.ledger.export(), gallery.ledger.key)
 
 
+@pytest.mark.parametrize("place", ["postgres", "pgvector"], indirect=True)
 def test_a_database_that_goes_away(place: Place) -> None:
-    if place.kind != "postgres":
-        pytest.skip("SQLite has no server that could go away")
     gallery = place.open()
     made(gallery)
     ids = enrolled(gallery, vectors(3))

@@ -10,12 +10,14 @@ with open_gallery(Path("data")) as gallery:
 
 import os
 import secrets
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 from countenance.errors import GalleryError
 from countenance.gallery.gallery import Gallery
 from countenance.gallery.keys import KeyFile
+from countenance.gallery.live import Indexes, Live
 from countenance.gallery.log import Ledger, entry_of
 from countenance.gallery.permit import Permit
 from countenance.gallery.store import SCHEMA_VERSION, Store
@@ -64,20 +66,22 @@ __all__ = [
 ]
 
 
-def open_gallery(folder: Path, database: str | None = None) -> Gallery:
-    """Open the gallery that lives in ``folder``, or make one there; its vectors are in memory when this returns.
+def open_gallery(folder: Path, database: str | None = None, *, search: str = "memory") -> Gallery:
+    """Open the gallery that lives in ``folder``, or make one there; it is ready to be searched when this returns.
 
     The folder (mode 0700) holds the keys: ``faces.keys``, ``ledger.key``, ``probe.key``, and, unless ``database`` is
-    the URL of a PostgreSQL database, ``gallery.db``. Raises GalleryError when store and keys do not belong together,
-    LedgerError for a signing key that others can read.
+    the URL of a PostgreSQL database, ``gallery.db``. ``search`` is ``memory``, or ``database`` to search inside
+    PostgreSQL with pgvector. Raises GalleryError when store and keys do not belong together, LedgerError for a signing
+    key that others can read.
     """
+    if search not in ("memory", "database") or (search == "database" and database is None):
+        raise GalleryError(f"search: {search!r}; use memory, or database together with a PostgreSQL database")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = _store(folder, database)
+    store, indexes = _store(folder, database, search)
     try:
-        mark = _mark(store)
-        keys = KeyFile(folder / "faces.keys", mark)
+        keys = KeyFile(folder / "faces.keys", _mark(store))
         signing = _signing_key(folder / "ledger.key")
-        gallery = Gallery(store, keys, signing, _secret(folder / "probe.key"))
+        gallery = Gallery(store, keys, signing, _secret(folder / "probe.key"), indexes(keys))
     except BaseException:
         store.close()
         raise
@@ -89,14 +93,21 @@ def open_gallery(folder: Path, database: str | None = None) -> Gallery:
     return gallery
 
 
-def _store(folder: Path, database: str | None) -> Store:
+def _store(folder: Path, database: str | None, search: str) -> tuple[Store, Callable[[KeyFile], Indexes]]:
+    """The store, and what makes its indexes once the keys are there."""
     if database is None:
         from countenance.gallery.sqlite import SQLiteStore
 
-        return SQLiteStore(folder / "gallery.db")
+        file = SQLiteStore(folder / "gallery.db")
+        return file, lambda keys: Live(file, keys)
     from countenance.gallery.postgres import PostgresStore
 
-    return PostgresStore(database)
+    server = PostgresStore(database)
+    if search == "memory":
+        return server, lambda keys: Live(server, keys)
+    from countenance.gallery.inside import InDatabase
+
+    return server, lambda keys: InDatabase(server, keys)
 
 
 def _mark(store: Store) -> bytes:

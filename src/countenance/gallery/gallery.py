@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from countenance.errors import GalleryError, NotFoundError, PermitError
 from countenance.gallery import changes, people
 from countenance.gallery.changes import read_collection
-from countenance.gallery.index import METRICS, Hit, VectorIndex, checked
+from countenance.gallery.index import METRICS, Hit, checked
 from countenance.gallery.keys import KeyFile
-from countenance.gallery.live import Live
+from countenance.gallery.live import Index, Indexes
 from countenance.gallery.log import Ledger, entry_of
 from countenance.gallery.permit import Door, Permit
 from countenance.gallery.records import FACE_COLUMNS, open_faces, seal_face
@@ -50,9 +50,9 @@ class Gallery:
     their vectors never come out. Raises NotFoundError for a collection, face or user that is not there.
     """
 
-    def __init__(self, store: Store, keys: KeyFile, signing: SigningKey, probe_key: bytes) -> None:
+    def __init__(self, store: Store, keys: KeyFile, signing: SigningKey, probe_key: bytes, indexes: Indexes) -> None:
         self._store, self._keys, self._probe_key = store, keys, probe_key
-        self._live = Live(store, keys)
+        self._live = indexes
         self._writer = Writer(store, keys)
         self._door = Door()
         self.ledger = Ledger(store, self._writer, signing)
@@ -101,7 +101,7 @@ class Gallery:
         """Erase all faces and users of a collection, and itself."""
         gone = self._writer.do(lambda change: changes.delete_collection(change, self._store, name, occasion))
         self._live.load()
-        return Erased(tuple(gone), (), self._writer.purged)
+        return Erased(tuple(gone), (), self._writer.purged and self._live.purged())
 
     def tags(self, name: str) -> dict[str, str]:
         """The collection's tags."""
@@ -157,7 +157,9 @@ class Gallery:
         gone = self._writer.do(lambda change: changes.erase(change, name, wanted, occasion, reason))
         with suppress(NotFoundError):
             self._live.level(name)
-        return Erased(tuple(gone), tuple(f for f in wanted if f not in set(gone)), self._writer.purged)
+        return Erased(
+            tuple(gone), tuple(f for f in wanted if f not in set(gone)), self._writer.purged and self._live.purged()
+        )
 
     def search(
         self, name: str, probe: Probe, permit: Permit, *, users: bool = False, probe_mac: str | None = None
@@ -173,10 +175,11 @@ class Gallery:
         with index.lock.reading():
             problem = self._door.covers(permit, collection, len(index))
             hits: list[Hit] = []
-            searched, version = 0, index.version
+            searched = 0
             if problem is None:
                 vectors, options = self._probe(collection, index, probe)
                 hits, searched = index.search(vectors, permit.threshold, permit.max_candidates, users=users, **options)
+            version = index.version
         if problem is not None:
             self._refuse(problem, name, permit)
         candidates = self._candidates(collection, hits)
@@ -273,7 +276,7 @@ class Gallery:
     def close(self) -> None:
         """Finish what is being written, write zeros over the vectors in memory, close the store."""
         self._writer.close()
-        self._live.keep_only(set())
+        self._live.close()
         self._store.close()
         self._keys.close()
 
@@ -306,9 +309,7 @@ class Gallery:
         if problem is not None:
             self._refuse(problem, name, permit)
 
-    def _probe(
-        self, collection: Collection, index: VectorIndex, probe: Probe
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def _probe(self, collection: Collection, index: Index, probe: Probe) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """(m, dimension) vectors to compare with, and what to leave out."""
         options: dict[str, Any]
         if isinstance(probe, FaceProbe):

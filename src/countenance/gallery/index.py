@@ -9,7 +9,7 @@ number of threads, or on the store.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from countenance.errors import GalleryError
 from countenance.gallery.values import Vector
 
-__all__ = ["METRICS", "Hit", "Lock", "VectorIndex", "best_scores", "checked"]
+__all__ = ["METRICS", "Hit", "Lock", "VectorIndex", "best_scores", "checked", "decide", "prepared"]
 
 METRICS = ("cosine", "euclidean")
 _BLOCK = 4096  # rows: 2 MiB at 128 dimensions, which a core's cache holds
@@ -85,8 +85,8 @@ def checked(vector: object, dimension: int, metric: str) -> Vector:
     return array
 
 
-def _prepared(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
-    """(m, d) ready for the dot product: of length 1 for the cosine."""
+def prepared(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
+    """(m, d) vectors ready for the dot product: of length 1 for the cosine."""
     if metric == "euclidean":
         return vectors
     wide = vectors.astype(np.float64)
@@ -106,6 +106,20 @@ def best_scores(vectors: NDArray[np.float32], probes: NDArray[np.float32], metri
             np.clip(score, -1.0, 1.0, out=score)
         np.maximum(best, score, out=best)
     return best
+
+
+def decide(
+    exact: Sequence[float], face_ids: Sequence[str], groups: Sequence[Hashable], threshold: float, most: int
+) -> list[Hit]:
+    """The best ``most`` at or above the threshold, one of each group, best first, ties by face id."""
+    hits: list[Hit] = []
+    seen: set[Hashable] = set()
+    order = sorted(range(len(exact)), key=lambda i: (-exact[i], face_ids[i]))
+    for i in order:
+        if exact[i] >= threshold and groups[i] not in seen and len(hits) < most:
+            seen.add(groups[i])
+            hits.append(Hit(face_ids[i], 0.0 + exact[i]))
+    return hits
 
 
 class VectorIndex:
@@ -137,7 +151,7 @@ class VectorIndex:
                 self._squares.append(np.zeros(_BLOCK, dtype=np.float32))
                 self._users.append(np.full(_BLOCK, -1, dtype=np.int32))
             block, place = divmod(row, _BLOCK)
-            self._blocks[block][place] = _prepared(vector[None], self.metric)[0]
+            self._blocks[block][place] = prepared(vector[None], self.metric)[0]
             square = float(np.square(self._blocks[block][place], dtype=np.float64).sum())
             self._squares[block][place] = square
             self._longest = max(self._longest, square)
@@ -205,7 +219,7 @@ class VectorIndex:
         ``probes`` is (m, d); a face's score is its best over them. With ``users``, only faces that belong to a user
         are compared, and each user stands with the best one. The faces and the user named are left out.
         """
-        probes = _prepared(probes, self.metric)
+        probes = prepared(probes, self.metric)
         slack = _SLACK * (float(np.square(probes, dtype=np.float64).sum(axis=1).max()) + self._longest)
         left_out = {self._rows[face_id] for face_id in without_faces if face_id in self._rows}
         own = -2 if without_user is None else self._user_numbers.get(without_user, -2)
@@ -214,14 +228,7 @@ class VectorIndex:
         keep = _could_be_best(rough, numbers, most, 2 * slack)
         rows, numbers = rows[keep], numbers[keep]
         exact = best_scores(self._gather(rows), probes, self.metric)
-        hits: list[Hit] = []
-        seen: set[int] = set()
-        for score, face_id, number in sorted(
-            (-s, self._ids[r], int(n)) for s, r, n in zip(exact.tolist(), rows.tolist(), numbers, strict=True)
-        ):
-            if -score >= threshold and number not in seen and len(hits) < most:
-                seen.add(number)
-                hits.append(Hit(face_id, 0.0 - score))
+        hits = decide(exact.tolist(), [self._ids[row] for row in rows.tolist()], numbers.tolist(), threshold, most)
         return hits, searched
 
     def _bar(self, threshold: float) -> float:

@@ -1,23 +1,121 @@
 """The vectors of every collection, kept in memory and level with what is committed, also by other processes."""
 
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from countenance.errors import GalleryError, NotFoundError
 from countenance.gallery.changes import read_collection
-from countenance.gallery.index import VectorIndex
+from countenance.gallery.index import Hit, Lock, VectorIndex
 from countenance.gallery.keys import KeyFile
 from countenance.gallery.records import FACE_COLUMNS, Opened, open_faces
 from countenance.gallery.store import Store, Tx
 from countenance.gallery.values import Collection
 
-__all__ = ["Live"]
+__all__ = ["Changes", "Index", "Indexes", "Live", "changes_since", "explain", "load_all"]
 
 _PAGE = 4096
 
 
+class Index(Protocol):
+    """The vectors of one collection, ready to be searched."""
+
+    version: int
+    lock: Lock
+
+    def __len__(self) -> int:
+        """How many faces."""
+
+    def vectors(self, face_ids: Iterable[str]) -> NDArray[np.float32]:
+        """(m, d) of those of the faces that are there."""
+
+    def of_user(self, user_id: str) -> list[str]:
+        """The ids of a user's faces."""
+
+    def search(
+        self,
+        probes: NDArray[np.float32],
+        threshold: float,
+        most: int,
+        *,
+        users: bool = False,
+        without_faces: Iterable[str] = (),
+        without_user: str | None = None,
+    ) -> tuple[list[Hit], int]:
+        """See ``VectorIndex.search``."""
+
+
+class Indexes(Protocol):
+    """Where the vectors are searched: in this process's memory, or inside the database."""
+
+    def level(self, name: str) -> tuple[Collection, Index]:
+        """A collection and its vectors, at least at its ``version``. Raises NotFoundError."""
+
+    def load(self) -> None:
+        """Bring every collection level, and let go of those that were deleted."""
+
+    def purged(self) -> bool:
+        """Whether nothing is left of what was erased."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changed in a collection since a version."""
+
+    opened: list[Opened]
+    removed: list[str]
+    lost: list[str]
+
+
+def changes_since(tx: Tx, keys: KeyFile, collection: Collection, base: int) -> Changes:
+    """Faces that are new or changed since version ``base``, ids that were erased, and ids whose key is gone."""
+    removed = tx.rows("SELECT face_id FROM removed WHERE collection = ? AND version > ?", (collection.uid, base))
+    found = Changes([], [face_id for (face_id,) in removed], [])
+    place = (base, chr(0x10FFFF))  # behind every face id of that version
+    while True:
+        rows = tx.rows(
+            f"SELECT {FACE_COLUMNS}, version FROM faces WHERE collection = ? AND (version, face_id) > (?, ?)"  # noqa: S608
+            " ORDER BY version, face_id LIMIT ?",
+            (collection.uid, *place, _PAGE),
+        )
+        opened, lost = open_faces(collection.uid, [row[:4] for row in rows], keys)
+        found.opened.extend(opened)
+        found.lost.extend(lost)
+        if len(rows) < _PAGE:
+            return found
+        place = (rows[-1][4], rows[-1][0])
+
+
+def explain(store: Store, uid: int, lost: list[str]) -> None:
+    """A key may be gone because its face was erased since our view began; a fresh view tells. Raises GalleryError."""
+    for face_id in lost:
+        with store.read() as tx:
+            if tx.rows("SELECT 1 FROM faces WHERE collection = ? AND face_id = ?", (uid, face_id)):
+                raise GalleryError(
+                    f"face {face_id}: its key is missing; the store is older than faces.keys, or that file was lost"
+                )
+
+
+def load_all(store: Store, indexes: Indexes) -> set[int]:
+    """Bring every collection level; the uids of those that exist."""
+    with store.read() as tx:
+        rows = tx.rows("SELECT uid, name FROM collections ORDER BY name")
+    for _, name in rows:
+        with suppress(NotFoundError):  # deleted meanwhile
+            indexes.level(name)
+    return {uid for uid, _ in rows}
+
+
 class Live:
-    """One index for each collection. A search asks for it first, and so sees every change committed before."""
+    """In memory: one index for each collection. A search asks first, and so sees every change committed before."""
 
     def __init__(self, store: Store, keys: KeyFile) -> None:
         self._store, self._keys = store, keys
@@ -32,36 +130,31 @@ class Live:
             if index.version >= collection.version:
                 return collection, index
             base = index.version
-            opened, lost = self._changed(tx, collection, base)
-            removed = [
-                face_id
-                for (face_id,) in tx.rows(
-                    "SELECT face_id FROM removed WHERE collection = ? AND version > ?", (collection.uid, base)
-                )
-            ]
-        self._explain(collection.uid, lost)
+            changes = changes_since(tx, self._keys, collection, base)
+        explain(self._store, collection.uid, changes.lost)
         with index.lock.writing():
             if index.version == base:
-                for face in opened:
+                for face in changes.opened:
                     index.put(face.face_id, face.vector, face.user_id)
-                index.drop(removed)
+                index.drop(changes.removed)
                 index.version = collection.version
         if index.version >= collection.version:
             return collection, index
         return self.level(name)  # another thread was faster, but did not come as far
 
     def load(self) -> None:
-        """Bring every collection level."""
-        with self._store.read() as tx:
-            names = [name for (name,) in tx.rows("SELECT name FROM collections ORDER BY name")]
-            uids = {uid for (uid,) in tx.rows("SELECT uid FROM collections")}
-        self.keep_only(uids)
-        for name in names:
-            with suppress(NotFoundError):  # deleted meanwhile
-                self.level(name)
+        """Bring every collection level, and write zeros over those that are gone."""
+        self._keep_only(load_all(self._store, self))
 
-    def keep_only(self, uids: set[int]) -> None:
-        """Write zeros over the collections that are gone."""
+    def purged(self) -> bool:
+        """Zeros are written at once."""
+        return True
+
+    def close(self) -> None:
+        """Write zeros over everything."""
+        self._keep_only(set())
+
+    def _keep_only(self, uids: set[int]) -> None:
         with self._guard:
             gone = [self._indexes.pop(uid) for uid in list(self._indexes) if uid not in uids]
         for index in gone:
@@ -74,30 +167,3 @@ class Live:
             if index is None:
                 index = self._indexes[collection.uid] = VectorIndex(collection.dimension, collection.metric)
             return index
-
-    def _changed(self, tx: Tx, collection: Collection, base: int) -> tuple[list[Opened], list[str]]:
-        """The faces that are new or changed since version ``base``, and the ids of those whose key is gone."""
-        opened: list[Opened] = []
-        lost: list[str] = []
-        place = (base, chr(0x10FFFF))  # behind every face id of that version
-        while True:
-            rows = tx.rows(
-                f"SELECT {FACE_COLUMNS}, version FROM faces WHERE collection = ? AND (version, face_id) > (?, ?)"  # noqa: S608
-                " ORDER BY version, face_id LIMIT ?",
-                (collection.uid, *place, _PAGE),
-            )
-            found, gone = open_faces(collection.uid, [row[:4] for row in rows], self._keys)
-            opened.extend(found)
-            lost.extend(gone)
-            if len(rows) < _PAGE:
-                return opened, lost
-            place = (rows[-1][4], rows[-1][0])
-
-    def _explain(self, uid: int, lost: list[str]) -> None:
-        """A key may be gone because its face was erased since our view began; a fresh view tells."""
-        for face_id in lost:
-            with self._store.read() as tx:
-                if tx.rows("SELECT 1 FROM faces WHERE collection = ? AND face_id = ?", (uid, face_id)):
-                    raise GalleryError(
-                        f"face {face_id}: its key is missing; the store is older than faces.keys, or that file was lost"
-                    )

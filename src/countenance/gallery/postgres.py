@@ -17,6 +17,7 @@ from countenance.gallery.store import SCHEMA, Tx
 
 try:
     import psycopg
+    import psycopg.sql
 except ImportError:
     raise UnavailableError("a PostgreSQL gallery needs an extra: pip install 'countenance[postgres]'") from None
 
@@ -140,8 +141,22 @@ class PostgresStore:
         tx.run(f"CREATE TABLE faces_{int(uid)} PARTITION OF faces FOR VALUES IN ({int(uid)})")
 
     def drop_partition(self, tx: Tx, uid: int) -> None:
-        """Drop it; its file goes with it."""
+        """Drop it, and the table that searches inside the database made; their files go with them."""
         tx.run(f"DROP TABLE faces_{int(uid)}")
+        tx.run(f"DROP TABLE IF EXISTS searchable_{int(uid)}")
+
+    def vacuum(self, table: str) -> bool:
+        """Rewrite a table without what was deleted from it. False when readers were in the way for too long."""
+        connection = self._connect()
+        try:
+            connection.execute("SET lock_timeout = '10s'")
+            connection.execute(psycopg.sql.SQL("VACUUM (FULL) {}").format(psycopg.sql.Identifier(table)))
+        except psycopg.errors.LockNotAvailable:
+            return False
+        finally:
+            connection.close()
+            self._opened.remove(connection)
+        return True
 
     def purge(self) -> bool:
         """Nothing to do: what remains of an erased face is sealed under a key that is gone."""
