@@ -119,13 +119,14 @@ def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, hist: Any, pl
     tail_s, tail_l, tail_r, tail_n, cut = tail
     wide = scores.shape[1]
     bins = np.empty(wide, np.int32)
+    straight = place.size == 0  # one template each: the columns are in order
     for p in range(first, last):
         line = scores[p]
         row_scores(line, norms[0][p], norms[1], euclidean)
         for j in range(wide):
             bins[j] = max(np.int32(np.floor(line[j] * scale)) - offset, np.int32(0))
         for j in range(skip[0, p], skip[1, p]):
-            codes[p, place[j]] = 0
+            codes[p, j if straight else place[j]] = 0
         for part in range(2):
             start, end = (0, skip[0, p]) if part == 0 else (skip[1, p], wide)
             for j in range(start, end):
@@ -137,7 +138,10 @@ def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, hist: Any, pl
                     if k >= cut:
                         tail_s[tail_n], tail_l[tail_n], tail_r[tail_n] = line[j], p, j
                         tail_n += 1
-                codes[p, place[j]] = r
+                if straight:
+                    codes[p, j] = r
+                else:
+                    codes[p, place[j]] = r
     return tail_n
 
 

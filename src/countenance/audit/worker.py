@@ -107,7 +107,8 @@ class Worker:
         rows = int(blocks[0]) * left.size, int(blocks[1]) * left.size
         rungs = len(plan.grid.ladder) + 1
         sizes, people = (left.size, right.size), right.last - right.first
-        place = np.arange(people * right.size, dtype=np.int32).reshape(right.size, people).T.ravel()
+        straight = 0 if right.size == 1 else people * right.size
+        place = np.arange(straight, dtype=np.int32).reshape(right.size, -1).T.ravel()
         hist, col = np.zeros(len(plan.grid.base) + 1, np.uint32), np.zeros((rungs, people), np.uint16)
         norms = plan.left.norms[left.start : left.end], plan.right.norms[right.start : right.end]
         tail = [part[rows[0] * scores.shape[1] :] for part in self._tail]
