@@ -155,3 +155,14 @@ def check_candidates(sweep, nonmated, mated) -> None:
         best = max(mates, default=-np.inf)
         assert c.mated_score[p] == best
         assert c.mated_rank[p] == (1 + sum(-s >= best for s, _ in strangers) if mates else 0)
+
+
+def same(a, b, path=""):
+    if hasattr(a, "__dataclass_fields__"):
+        for f in a.__dataclass_fields__:
+            same(getattr(a, f), getattr(b, f), f"{path}.{f}")
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype, path
+        np.testing.assert_array_equal(a, b, err_msg=path)
+    else:
+        assert a == b, path
