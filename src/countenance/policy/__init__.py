@@ -24,6 +24,7 @@ from countenance.policy.inforce import Expected, InForce
 from countenance.policy.issue import certify, check, data_digest, synthetic_certificate
 from countenance.policy.law import ACTORS, LawEntry, law_table
 from countenance.policy.review import Outcome, Review, State, Verdict, open_review
+from countenance.policy.show import describe, describe_policy, verify
 from countenance.policy.terms import Terms, default_consent, terms_of
 
 __all__ = [
@@ -56,6 +57,8 @@ __all__ = [
     "data_digest",
     "decide",
     "default_consent",
+    "describe",
+    "describe_policy",
     "law_table",
     "load_certificate",
     "load_policy",
@@ -67,4 +70,5 @@ __all__ = [
     "sign_change",
     "synthetic_certificate",
     "terms_of",
+    "verify",
 ]

@@ -29,7 +29,8 @@ class InForce:
     ``threshold`` and ``similarity`` are the same on two scales: comparison score, and share of strangers below it in
     per cent. ``asked`` is what the caller wanted, in per cent, and ``asked_threshold`` as a score (``inf`` where it is
     more than any audit here can tell). ``holds_up_to``: the largest gallery for which this threshold is certified.
-    ``fmr`` with its 95 % interval was measured over all people at ``threshold`` or the next lower one listed.
+    ``fmr`` with its 95 % interval was measured over all people at ``threshold`` or the next lower one listed; 0 means
+    that no error was seen there, and then only the upper bound says something.
     ``not_tested`` names groups that the certificate lacks, those too small among them.
     """
 

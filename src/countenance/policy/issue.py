@@ -149,7 +149,7 @@ def _measured(tallies: Tallies, columns: tuple[str, ...], target: float, gallery
     seed = int(digest[:8], 16)
     found = _levels(tallies, columns, target, gallery, seed)
     curve = SimilarityCurve.of(tallies)
-    at = _rate_thresholds(sweep, curve, found.levels[0][1])
+    at = _rate_thresholds(sweep, curve, [threshold for _, threshold in found.levels])
     small = [{"group": _spelt(g), "why": why} for g, why in found.too_small]
     return {
         "format": FORMAT,
@@ -234,11 +234,11 @@ def _levels(tallies: Tallies, columns: Sequence[str], target: float, gallery: in
     return _Certified(tuple(kept), tuple(fit), first.too_small)
 
 
-def _rate_thresholds(sweep: Sweep, curve: SimilarityCurve, lowest: float) -> list[float]:
-    """Grid values at which rates are listed: from the lowest certified threshold to where nobody scores any more."""
-    grid = sweep.grid[(sweep.grid >= lowest) & (sweep.grid <= max(curve.scores[-1], lowest))]
-    chosen = np.unique(np.linspace(0, grid.size - 1, _RATE_POINTS).round().astype(int))
-    return [float(x) for x in grid[chosen]]
+def _rate_thresholds(sweep: Sweep, curve: SimilarityCurve, certified: Sequence[float]) -> list[float]:
+    """Thresholds at which rates are listed, all on the grid: those certified, and others from the lowest of them up."""
+    grid = sweep.grid[(sweep.grid >= certified[0]) & (sweep.grid <= max(curve.scores[-1], certified[0]))]
+    others = grid[np.linspace(0, grid.size - 1, _RATE_POINTS).round().astype(int)]
+    return [float(x) for x in np.union1d(others, certified)]
 
 
 def _record(
