@@ -28,7 +28,7 @@ SCALES = np.linspace(-1.2, 1.2, 61)
 RATES = np.linspace(-12.0, 12.0, 961)
 POINTS = 60
 # the likelihood is lopsided: simulated roots of the deviance lie between these 95 % of the time, not within 1.96
-DOWN, UP = 1.7, 2.15
+DOWN, UP = 1.8, 2.2
 ALWAYS = "Extrapolated beyond the data by a fitted tail; not a measurement."
 
 
