@@ -66,6 +66,45 @@ def test_a_change_that_fails_leaves_nothing_and_spares_the_others(gallery: Galle
     assert check_export(gallery.ledger.export(), gallery.ledger.key).head.size == 4
 
 
+def test_a_change_that_fails_late_leaves_nothing(gallery: Gallery) -> None:
+    made(gallery)
+    before = gallery.ledger.root()
+
+    def fails(change: Change) -> None:
+        change.record(entry_of(Kind.REFUSAL, OPERATOR))
+        change.keys[10**6] = b"x" * 32
+        change.doomed.append(10**6)
+        raise ConflictError("late")
+
+    with pytest.raises(ConflictError, match="late"):
+        gallery._writer.do(fails)
+    assert gallery.ledger.root() == before
+    assert gallery._keys.read([10**6]) == [None]
+    gallery.ledger.refuse(OPERATOR, "goes on")
+    assert check_export(gallery.ledger.export(), gallery.ledger.key).head.size == 2
+
+
+def test_when_the_database_gives_a_transaction_up_all_that_share_it_fail(gallery: Gallery) -> None:
+    made(gallery)
+
+    def given_up(change: Change) -> None:
+        change.tx.run("ROLLBACK")
+        raise RuntimeError("the database gave up")
+
+    outcome = at_once(
+        gallery,
+        [
+            lambda: gallery.create_user("family", "a", OPERATOR),
+            lambda: gallery._writer.do(given_up),
+            lambda: gallery.create_user("family", "b", OPERATOR),
+        ],
+    )
+    assert all(isinstance(problem, GalleryError) for problem in outcome)
+    assert gallery.users("family") == ()
+    assert len(enrolled(gallery, vectors(2))) == 2
+    assert check_export(gallery.ledger.export(), gallery.ledger.key).head.size == 2
+
+
 def test_a_full_disk(tmp_path: Path) -> None:
     with open_gallery(tmp_path / "g") as gallery:
         made(gallery)
