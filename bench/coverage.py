@@ -170,8 +170,7 @@ def search_cells(full: bool) -> Iterator[Row]:
     for fpir in (0.02, 0.2) if full else (0.2,):
         for ratio in RATIOS if full else (0.0, 1.0):
             for probes, references, photos in ((200, 1000, 1), (500, 1000, 1), (500, 1000, 5), (2000, 500, 1)):
-                runs = (2000 if probes < 2000 else 500) if full else 50
-                yield search_row(fpir, Wolves(ratio), probes, references, photos, runs)
+                yield search_row(fpir, Wolves(ratio), probes, references, photos, 2000 if full else 50)
 
 
 def pair_cells(full: bool) -> Iterator[Row]:
