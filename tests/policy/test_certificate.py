@@ -238,7 +238,7 @@ def test_people_without_a_label_are_counted(key):
     templates = people()
     labels = (None, None, *templates.groups["gender"][2:])
     found = certify(tally(replace(templates, groups={"gender": labels}), search=False), key, now=NOW)
-    assert ("gender not known", "2 people carry no label") in found.not_tested
+    assert ("gender not known", "no label for 2 of the people compared") in found.not_tested
 
 
 def test_names_do_not_enter_the_digest_and_scores_do(tallies):

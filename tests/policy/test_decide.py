@@ -1,6 +1,7 @@
 """Every refusal has its own sentence with its mend, and nothing without a certificate is ever allowed."""
 
 import dataclasses
+import json
 import math
 from dataclasses import replace
 from datetime import timedelta
@@ -109,7 +110,11 @@ def test_the_stricter_of_asked_and_certified_is_in_force(facts, certificate):
     assert never.in_force.asked_threshold == math.inf
     assert math.isfinite(never.permit.threshold)
     assert never.permit.threshold > 1.0
-    assert not decide(replace(facts, similarity=0.0)).in_force.asked_threshold > -math.inf
+    assert decide(replace(facts, similarity=0.0)).in_force.asked_threshold == -math.inf
+    told = json.loads(json.dumps(never.in_force.to_json(), allow_nan=False))
+    assert told["threshold"] is told["asked_threshold"] is None
+    assert json.loads(json.dumps(loose.to_json()))["worst"]["group"] == "gender female"
+    assert loose.to_json()["threshold"] == loose.threshold
 
 
 def test_a_comparison_needs_a_certificate_and_no_permit(comparison):

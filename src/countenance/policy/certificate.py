@@ -91,9 +91,9 @@ class Certificate:
         """16 hex digits of the sha256 over what is said: what answers and the ledger call it."""
         return hashlib.sha256(canonical(self.said)).hexdigest()[:16]
 
-    @property
+    @cached_property
     def signature_holds(self) -> bool:
-        """Whether its issuer signed just this."""
+        """Whether its issuer signed just this; found out once, as every search asks."""
         return signed_by(self.issuer, self.said, self.signature)
 
     def largest_gallery(self, target: float | None = None) -> int:

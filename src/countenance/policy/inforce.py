@@ -1,6 +1,8 @@
 """What is in force for one search, and what an answer must say about it."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from countenance.ledger import VerifyingKey
 from countenance.policy.certificate import Certificate, GroupRecord
@@ -51,6 +53,18 @@ class InForce:
     self_issued: bool
     synthetic: bool
     not_tested: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON values; a threshold that no score reaches, or that every one does, is None."""
+        said = asdict(self)
+        asked = self.asked_threshold
+        threshold = self.threshold if math.isfinite(self.threshold) else None
+        return said | {
+            "threshold": threshold,
+            "asked_threshold": asked if math.isfinite(asked) else None,
+            "fmr_interval": list(self.fmr_interval),
+            "not_tested": list(self.not_tested),
+        }
 
 
 def in_force(

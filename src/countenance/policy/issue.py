@@ -171,7 +171,7 @@ def _measured(tallies: Tallies, columns: tuple[str, ...], target: float, gallery
             "columns": list(columns),
             "certified": [_record(tallies, sweep, subject, g, at) for g in found.groups],
             "too_small": small,
-            "not_tested": [{"what": what, "why": why} for what, why in _not_tested(tallies, columns)],
+            "not_tested": [{"what": what, "why": why} for what, why in _not_tested(tallies, subject, columns)],
         },
         "curve": {"scores": list(curve.scores), "fmr": list(curve.fmr), "floor": curve.floor},
         "certified": {
@@ -212,8 +212,8 @@ def _levels(tallies: Tallies, columns: Sequence[str], target: float, gallery: in
     gallery of that size is given the next stricter level that held, so nothing is ever chosen again.
     """
     asked = [tallies.everyone, *(group for column in columns for group in tallies.groups([column]))]
-    smallest = target / gallery
-    first = certify_each(tallies, asked, [smallest], seed)[0]
+    coarsest = target / gallery
+    first = certify_each(tallies, asked, [coarsest], seed)[0]
     small = {_spelt(group) for group, _ in first.too_small}
     fit = [group for group in asked if _spelt(group) not in small]
     lacking = [c for c in columns if sum(set(g.label) == {c} for g in fit) < 2]
@@ -223,14 +223,16 @@ def _levels(tallies: Tallies, columns: Sequence[str], target: float, gallery: in
     kept: list[tuple[float, float]] = []
     refused = ""
     steps = range(LEVELS_PER_DECADE * DECADES)
-    rates = [float(f"{smallest * 10.0 ** (-step / LEVELS_PER_DECADE):.4g}") for step in steps]
+    rates = [float(f"{coarsest * 10.0 ** (-step / LEVELS_PER_DECADE):.4g}") for step in steps]
     for found in takewhile(lambda one: not one.too_small, certify_each(tallies, fit, rates, seed)):
         refused = found.reason or refused
         if found.threshold is not None:
             # thresholds rise as the FMR falls; where a level left out lay between, they may only stay
             kept.append((found.target_fmr, max(found.threshold, kept[-1][1] if kept else -math.inf)))
     if not kept:
-        raise NotEnoughDataError(f"certificate: {refused or 'no level could be certified'}")
+        raise NotEnoughDataError(
+            f"certificate: no rate held, from {coarsest:g} down; {refused or 'no group is large enough'}"
+        )
     return _Certified(tuple(kept), tuple(fit), first.too_small)
 
 
@@ -259,13 +261,13 @@ def _record(
     }
 
 
-def _not_tested(tallies: Tallies, columns: Sequence[str]) -> list[tuple[str, str]]:
+def _not_tested(tallies: Tallies, subject: IntArray, columns: Sequence[str]) -> list[tuple[str, str]]:
     told = [(c, "in the data, and not asked to be certified") for c in tallies.columns if c not in columns]
     for column in columns:
         at = tallies.columns.index(column)
-        without = int(sum(tallies.cells[int(c)][at] is None for c in tallies.cell))
+        without = sum(tallies.cells[int(c)][at] is None for c in tallies.cell[np.unique(subject)])
         if without:
-            told.append((f"{column} not known", f"{without} people carry no label"))
+            told.append((f"{column} not known", f"no label for {without} of the people compared"))
     told.append(("people and photos unlike these", "children, other groups, other cameras, other years of ageing"))
     return told
 
