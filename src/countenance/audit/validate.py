@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from countenance.audit.tallies import FloatArray, IntArray, Sides, Sweep, TailPairs, Tallies
+from countenance.audit.tallies import Float32Array, FloatArray, IntArray, Sides, Sweep, TailPairs, Tallies
 from countenance.errors import TalliesError
 
 __all__ = ["validate"]
@@ -76,7 +76,7 @@ class _Checker:
             self._dependence(weights[:, self.at])
         if self.sweep.mated_sums is not None:
             self._mated()
-        self._tails(reached)
+        self._tails()
         if self.sweep.candidates is not None:
             self._candidates()
 
@@ -209,7 +209,7 @@ class _Checker:
             self.need((matches == reached[cell, self.at]).all(), "mated_sums.matches", "disagree with the histogram")
         self.need((sums.matches <= sums.comparisons).all(), "mated_sums.matches", "more than comparisons")
 
-    def _tails(self, reached: IntArray) -> None:
+    def _tails(self) -> None:
         sweep = self.sweep
         self.need(
             (sweep.tail is None) == (sweep.tail_cut is None), "tail_cut", "stands without the tail, or is missing"
@@ -222,16 +222,15 @@ class _Checker:
             at = np.searchsorted(sweep.grid, cut)
             beyond = at == len(sweep.grid)
             self.need(beyond or sweep.grid[at] == cut, "tail_cut", "is not on the grid")
-            counts = np.zeros(len(sweep.cell_pairs), np.int64) if beyond else reached[:, at]
+            above = np.arange(len(sweep.grid)) >= at
+            listed = np.where(above, sweep.nonmated, 0)
             self.need(
-                (self._tail_counts(sweep.tail) == counts).all(), "tail", "disagrees with the histogram above the cut"
+                (self._tail_counts(sweep.tail) == listed).all(), "tail", "disagrees with the histogram above its cut"
             )
         if sweep.mated_low is not None:
             who = self._pairs("mated_low", sweep.mated_low, 1)
             self.need((who[0] == who[1]).all(), "mated_low", "holds two different people")
-            self.need(
-                len(sweep.mated_low.score) <= sweep.mated.sum(), "mated_low", "holds more than all mated comparisons"
-            )
+            self._low_counts(sweep.mated_low, who[0])
 
     def _pairs(self, field: str, pairs: TailPairs, sign: int) -> tuple[IntArray, IntArray]:
         """The subjects of both ends, after checks of shape, range and order."""
@@ -250,16 +249,33 @@ class _Checker:
         return left.subject[pairs.left], right.subject[pairs.right]
 
     def _tail_counts(self, tail: TailPairs) -> IntArray:
-        """(P,) entries of each cell pair."""
+        """(P, B) entries of each cell pair and bin."""
         left, right = self.sweep.left, self.sweep.right
         assert left is not None and right is not None  # noqa: S101, PT018
         a, b = self.tallies.cell[left.subject[tail.left]], self.tallies.cell[right.subject[tail.right]]
         self.need((left.subject[tail.left] != right.subject[tail.right]).all(), "tail", "holds a person with themself")
         if self.sweep.symmetric:
             a, b = np.minimum(a, b), np.maximum(a, b)
-        counts = np.zeros((self.cells, self.cells), np.int64)
-        np.add.at(counts, (a, b), 1)
-        return np.asarray(counts[tuple(self.sweep.cell_pairs.T)])
+        number = np.full((self.cells, self.cells), -1)
+        number[tuple(self.sweep.cell_pairs.T)] = np.arange(len(self.sweep.cell_pairs))
+        self.need((number[a, b] >= 0).all(), "tail", "holds a cell pair that is not there")
+        return self._binned(number[a, b], tail.score, len(self.sweep.cell_pairs))
+
+    def _binned(self, rows: IntArray, scores: Float32Array, count: int) -> IntArray:
+        """(count, B) how many scores lie in each row and bin."""
+        bins = np.maximum(np.searchsorted(self.sweep.grid, scores.astype(np.float64), side="right") - 1, 0)
+        width = len(self.sweep.grid)
+        return np.bincount(rows * width + bins, minlength=count * width).reshape(count, width)
+
+    def _low_counts(self, low: TailPairs, who: IntArray) -> None:
+        """Complete up to the bin before that of the last entry, and no more than there are from then on."""
+        listed = self._binned(self.tallies.cell[who], low.score, self.cells)
+        mated = self.sweep.mated
+        self.need((listed <= mated).all(), "mated_low", "holds more than the histogram")
+        short = np.flatnonzero((listed < mated).any(axis=0))
+        last = np.flatnonzero(listed.any(axis=0))
+        complete = not short.size or (last.size > 0 and last[-1] <= short[0])
+        self.need(complete, "mated_low", "leaves out some of the least alike")
 
     def _candidates(self) -> None:
         sweep, found = self.sweep, self.sweep.candidates
