@@ -80,7 +80,7 @@ def test_the_headline_names_a_threshold_made_for_two_photos(found) -> None:
 
 def test_other_headlines() -> None:
     plain = tallies(3, people=50, thresholds=(0.5,))
-    assert audit(plain).headline.startswith("At the threshold that a false match rate of 0.01 needs, score ")
+    assert audit(plain).headline.startswith("At the threshold that a false match rate of 1 % needs, score ")
     assert audit(plain, Options(thresholds=(0.5,))).headline.startswith("At the threshold asked for, score 0.5, ")
     alone = replace(plain, search=None, system=DOCUMENTED)
     told = audit(alone)

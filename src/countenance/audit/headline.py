@@ -1,5 +1,6 @@
 """The one sentence that comes first: what was set, what was searched, and how many were matched to somebody else."""
 
+from countenance.audit.labels import one_in
 from countenance.audit.result import Estimate, Operating, Search, SearchPoint, Verification
 from countenance.audit.tallies import System, Tallies
 
@@ -22,7 +23,7 @@ def share(value: float, trials: int) -> str:
     """A rate a reader can picture: ``12 %``, ``1 in 2,300``, or ``none in 4,321``."""
     if value <= 0:
         return f"none in {trials:,}"
-    return f"{100 * value:.2g} %" if value >= RARE else f"1 in {_round(1 / value):,}"
+    return one_in(value)
 
 
 def headline(
@@ -53,7 +54,7 @@ def _how(system: System, point: Operating, searched: bool) -> str:
         return f"At {system.documented_meaning or 'the threshold its makers document'}, {words}{used}"
     if point.origin == "asked":
         return f"At the threshold asked for, {words}"
-    return f"At the threshold that a false match rate of {point.target_fmr:g} needs, {words}"
+    return f"At the threshold that a false match rate of {one_in(point.target_fmr or 1.0)} needs, {words}"
 
 
 def _searched(tallies: Tallies, how: str, search: Search, at: SearchPoint) -> str:
@@ -72,9 +73,3 @@ def _bound(rate: Estimate) -> str:
     if rate.errors or rate.interval is None:
         return ""
     return f" (at most {100 * rate.interval.high:.2g} %)"
-
-
-def _round(value: float) -> int:
-    """Two significant digits."""
-    digits = len(str(int(value))) - 2
-    return int(round(value, -digits)) if digits > 0 else round(value)

@@ -4,7 +4,7 @@ import numpy as np
 
 from countenance.audit.tallies import Group, Sides, Tallies
 
-__all__ = ["SMALLEST_GROUP", "groupings", "label_of", "name_of", "too_small"]
+__all__ = ["SMALLEST_GROUP", "groupings", "label_of", "name_of", "one_in", "too_small"]
 
 SMALLEST_GROUP = 10
 
@@ -40,3 +40,12 @@ def too_small(tallies: Tallies, group: Group, side: Sides | None = None) -> str 
         return None
     who = "1 person" if people == 1 else f"{people} people"
     return f"{who}: too few to speak of a group (at least {SMALLEST_GROUP})"
+
+
+def one_in(rate: float) -> str:
+    """A rate above 0 as a reader pictures it, to two digits: ``12 %`` from one in a hundred on, else ``1 in 2,300``."""
+    if rate >= 0.01:
+        return f"{100 * rate:.2g} %"
+    whole = 1.0 / rate
+    digits = len(str(int(whole))) - 2
+    return f"1 in {round(round(whole, -digits) if digits > 0 else whole):,}"

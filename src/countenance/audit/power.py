@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from countenance.audit.intervals import dyadic_variance
+from countenance.audit.labels import one_in
 from countenance.audit.rates import pair_sums
 from countenance.audit.result import Json, Power
 from countenance.audit.tallies import Group, Sweep, Tallies
@@ -190,7 +191,7 @@ def power_of(tallies: Tallies) -> Power:
         raise NotEnoughDataError("it is not known who was compared, so what the data can show is not known either")
     smallest, thirty, pairs = everyone
     told = [
-        f"{pairs:,} pairs of people can show an FMR of {smallest:.2g} at best, and measure one of {thirty:.2g}.",
+        f"{pairs:,} pairs of people can show an FMR of {one_in(smallest)} at best, and measure {one_in(thirty)}.",
         f"A gallery of at most {math.floor(FPIR / smallest):,} faces could be vouched for at FPIR 1 %.",
     ]
     for column in tallies.columns:
@@ -199,7 +200,7 @@ def power_of(tallies: Tallies) -> Power:
             if found is None:
                 told.append(f"{group}: no two people, so nothing can be shown.")
             else:
-                told.append(f"{group}: at best FMR {found[0]:.2g}; measured down to {found[1]:.2g}.")
+                told.append(f"{group}: at best FMR {one_in(found[0])}; measured down to {one_in(found[1])}.")
     people = 0 if sweep.left is None else int(np.unique(sweep.left.subject).size)
     needed: list[Json] = []
     for target in TARGETS:

@@ -21,6 +21,7 @@ from countenance.audit.intervals import (
     search_rate_interval,
     zero_error_bounds,
 )
+from countenance.audit.labels import one_in
 from countenance.audit.result import Estimate
 from countenance.audit.tallies import Candidates, DependenceSums, FloatArray, Group, IntArray, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
@@ -76,12 +77,12 @@ def threshold_for(sweep: Sweep, group: Group, target_fmr: float) -> float:
     pairs = _pairs(sweep, group, None)
     if pairs * target_fmr < 1.0:
         raise NotEnoughDataError(
-            f"FMR {target_fmr:g} needs at least {1 / target_fmr:,.0f} pairs of people; {group} has {pairs:,}"
+            f"FMR {one_in(target_fmr)} needs at least {1 / target_fmr:,.0f} pairs of people; {group} has {pairs:,}"
         )
     fmr, _ = rates_along(sweep, group)
     below = np.flatnonzero(fmr <= target_fmr)
     if below.size == 0:
-        raise NotEnoughDataError(f"no threshold on this scale reaches FMR {target_fmr:g} in {group}")
+        raise NotEnoughDataError(f"no threshold on this scale reaches an FMR of {one_in(target_fmr)} in {group}")
     return float(sweep.grid[below[0]])
 
 

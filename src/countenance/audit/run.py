@@ -22,12 +22,12 @@ from countenance.audit.result import (
     GallerySize,
     Json,
     Operating,
-    Power,
     Suspect,
     Untested,
 )
 from countenance.audit.search import search
 from countenance.audit.suspects import suspects
+from countenance.audit.tail import tail_fit
 from countenance.audit.tallies import Group, Sweep, Tallies
 from countenance.audit.thresholds import choose
 from countenance.audit.verification import verification
@@ -87,6 +87,15 @@ def _audit(tallies: Tallies, options: Options) -> AuditResult:
     one_to_one = verification(tallies, sweep, points, grouped) if tallies.verification else None
     one_to_many = search(tallies, tallies.search, points, groups, options.rank) if tallies.search else None
     sizes, vouched, reasons = _galleries(tallies, points, groups)
+    tail = power = None
+    try:
+        tail = tail_fit(tallies, sweep, tallies.everyone)
+    except NotEnoughDataError as error:
+        reasons["tail"] = str(error)
+    try:
+        power = power_of(tallies)
+    except NotEnoughDataError as error:
+        reasons["power"] = str(error)
     return AuditResult(
         headline=headline(tallies, points, one_to_one, one_to_many),
         inputs=_inputs(tallies, options),
@@ -96,7 +105,8 @@ def _audit(tallies: Tallies, options: Options) -> AuditResult:
         differentials=tuple(_differentials(tallies, sweep, grouped, points, options)),
         gallery_sizes=sizes,
         vouches_for=vouched,
-        power=_power(tallies),
+        tail=tail,
+        power=power,
         suspects=tuple(suspects(tallies)),
         not_tested=tuple(_not_tested(tallies, sweep, groups)),
         notes=tallies.notes,
@@ -128,14 +138,6 @@ def _judged(found: Sequence[Suspect], verdicts: Sequence[Judged]) -> tuple[Suspe
         replace(s, verdict=told.get(photos) or told.get(people))
         for s, (photos, people) in zip(found, keys, strict=True)
     )
-
-
-def _power(tallies: Tallies) -> Power | None:
-    """The verdict of the audit on itself; None where it is not known who was compared."""
-    try:
-        return power_of(tallies)
-    except NotEnoughDataError:
-        return None
 
 
 def _operating(tallies: Tallies, sweep: Sweep, options: Options) -> list[Operating]:
