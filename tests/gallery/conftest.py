@@ -3,7 +3,9 @@
 import itertools
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,15 @@ class Place:
     def crash(self) -> None:
         """Stop the database without letting it finish anything, and start it again."""
         stop_at_once(self.server)
-        self.server.ensure_postgres_running()
+        for attempt in range(30):
+            try:
+                self.server.ensure_postgres_running()
+            except (subprocess.SubprocessError, AssertionError):  # still recovering
+                if attempt == 29:
+                    raise
+                time.sleep(1)
+            else:
+                return
 
     def flush(self, table: str | None = None) -> None:
         """Write to the files what the database holds in its own memory; of an unlogged table only if it is named."""
@@ -69,6 +79,8 @@ def server() -> Iterator[Any]:
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"PostgreSQL does not start here: {error}")
+    with (folder / "data" / "postgresql.conf").open("a") as settings:  # for a restart after a crash
+        settings.write("recovery_init_sync_method = syncfs\n")
     yield started
     stop_at_once(started)  # an orderly stop first writes everything that is thrown away next
     started.cleanup()

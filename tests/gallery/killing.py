@@ -64,7 +64,7 @@ def rounds(folder: Path, database: str | None, count: int, *, search: str = "mem
         assert process.stdout is not None
         lines = iter(process.stdout)
         assert next(lines) == "ready\n"
-        threading.Timer(moments.uniform(0.0, 0.6), process.send_signal, [signal.SIGKILL]).start()
+        threading.Timer(moments.uniform(0.0, 0.4), process.send_signal, [signal.SIGKILL]).start()
         for line in lines:
             if line.endswith("\n"):  # the last one may be cut
                 told.hear(line[:-1])

@@ -10,6 +10,7 @@ import pytest
 from countenance.errors import GalleryError
 from countenance.gallery import Gallery, open_gallery
 from countenance.gallery.keys import KeyFile, seal, unseal
+from countenance.ledger import Kind
 from gallery.conftest import Place
 from gallery.helpers import OPERATOR, PIPELINE, consent, enrolled, made, new, permit, vectors
 
@@ -143,6 +144,13 @@ def test_an_old_copy_of_the_database_cannot_bring_a_face_back(tmp_path: Path) ->
     (folder / "gallery.db").write_bytes(copy)
     with pytest.raises(GalleryError, match="key is missing"):
         open_gallery(folder)
+    with open_gallery(folder, restored=True) as gallery:
+        assert [face.face_id for face in gallery.faces("family")] == ids[1:]
+        assert gallery.collection("family").faces == 1
+        assert gallery.search("family", array[0], permit()).searched == 1
+        (erasure,) = gallery.ledger.records(kinds=[Kind.ERASURE])
+        assert (erasure.entry.operation, erasure.entry.faces) == ("restore", (ids[0],))
+    open_gallery(folder).close()
 
 
 def test_keys_of_another_gallery(tmp_path: Path) -> None:

@@ -54,6 +54,20 @@ def test_a_permit_is_good_once(gallery: Gallery) -> None:
         gallery.search("family", array[0], leave)
 
 
+def test_giving_faces_that_must_match_passes_the_same_door(gallery: Gallery) -> None:
+    made(gallery)
+    ids = enrolled(gallery, vectors(2))
+    gallery.create_user("family", "anna", OPERATOR)
+    for leave in (permit("other"), permit(pipeline="other"), permit(largest_gallery=1)):
+        with pytest.raises(PermitError):
+            gallery.assign("family", "anna", ids, OPERATOR, permit=leave)
+    assert len(list(gallery.ledger.records(kinds=[Kind.REFUSAL]))) == 3
+    assert gallery.users("family")[0].faces == 0
+    gallery.assign("family", "anna", ids, OPERATOR, permit=permit(threshold=-3.5))
+    *_, last = gallery.ledger.records(kinds=[Kind.USER])
+    assert last.entry.threshold == -3.5
+
+
 def test_a_permit_is_not_made_copied_or_changed_elsewhere() -> None:
     leave = permit()
     facts = {name: getattr(leave, name) for name in Permit.__dataclass_fields__ if name != "token"}

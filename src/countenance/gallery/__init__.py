@@ -66,12 +66,15 @@ __all__ = [
 ]
 
 
-def open_gallery(folder: Path, database: str | None = None, *, search: str = "memory") -> Gallery:
+def open_gallery(
+    folder: Path, database: str | None = None, *, search: str = "memory", restored: bool = False
+) -> Gallery:
     """Open the gallery that lives in ``folder``, or make one there; it is ready to be searched when this returns.
 
     The folder (mode 0700) holds the keys: ``faces.keys``, ``ledger.key``, ``probe.key``, and, unless ``database`` is
     the URL of a PostgreSQL database, ``gallery.db``. ``search`` is ``memory``, or ``database`` to search inside
-    PostgreSQL with pgvector. Raises GalleryError when store and keys do not belong together, LedgerError for a signing
+    PostgreSQL with pgvector. ``restored`` says that the store is an older one than the keys: faces erased since then
+    are erased again. Raises GalleryError when store and keys do not belong together, LedgerError for a signing
     key that others can read.
     """
     if search not in ("memory", "database") or (search == "database" and database is None):
@@ -86,6 +89,8 @@ def open_gallery(folder: Path, database: str | None = None, *, search: str = "me
         store.close()
         raise
     try:
+        if restored:
+            gallery.erase_lost()
         gallery.tick()
     except BaseException:
         gallery.close()

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -40,6 +41,7 @@ from countenance.ledger import Kind, SigningKey
 
 __all__ = ["Gallery"]
 
+_RESTORE = Occasion(actor="countenance", operation="restore")
 _EXPIRY = Occasion(actor="countenance", operation="expiry", rule="retention")
 
 
@@ -100,7 +102,7 @@ class Gallery:
     def delete_collection(self, name: str, occasion: Occasion) -> Erased:
         """Erase all faces and users of a collection, and itself."""
         gone = self._writer.do(lambda change: changes.delete_collection(change, self._store, name, occasion))
-        self._live.load()
+        self._live.let_go()
         return Erased(tuple(gone), (), self._writer.purged and self._live.purged())
 
     def tags(self, name: str) -> dict[str, str]:
@@ -237,6 +239,10 @@ class Gallery:
         """Give faces to a user. With a permit, only faces that match one the user has, at the permit's threshold."""
         if permit is not None:
             self._admit(name, permit)
+            collection = self.collection(name)
+            problem = self._door.covers(permit, collection, collection.faces)
+            if problem is not None:
+                self._refuse(problem, name, permit)
         threshold = None if permit is None else permit.threshold
         return people.assigned(
             self._once(
@@ -272,6 +278,23 @@ class Gallery:
             self._writer.do(lambda _: None)
         self._live.load()
         return len(due)
+
+    def erase_lost(self) -> int:
+        """After a restore: erase the faces whose keys were destroyed since the backup; how many there were.
+
+        ``open_gallery(..., restored=True)`` calls it; otherwise a gallery with such faces does not open.
+        """
+        count = 0
+        with self._store.read() as tx:
+            rows = tx.rows("SELECT c.name, f.face_id, f.slot FROM faces f JOIN collections c ON c.uid = f.collection")
+        keys = self._keys.read([slot for _, _, slot in rows]) if rows else []
+        lost = [(name, face_id) for (name, face_id, _), key in zip(rows, keys, strict=True) if key is None]
+        for name in sorted({name for name, _ in lost}):
+            ids = [face_id for owner, face_id in lost if owner == name]
+            count += len(
+                self._writer.do(partial(changes.erase, name=name, wanted=ids, occasion=_RESTORE, reason="restore"))
+            )
+        return count
 
     def close(self) -> None:
         """Finish what is being written, write zeros over the vectors in memory, close the store."""

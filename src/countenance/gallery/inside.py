@@ -61,6 +61,9 @@ class InDatabase:
         """Bring every collection level; tables of those that are gone went with them."""
         load_all(self._store, self)
 
+    def let_go(self) -> None:
+        """Nothing to do: the table went with its collection."""
+
     def purged(self) -> bool:
         """False while a table could not be rewritten because others were reading it."""
         with self._guard:

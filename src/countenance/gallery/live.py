@@ -59,6 +59,9 @@ class Indexes(Protocol):
     def load(self) -> None:
         """Bring every collection level, and let go of those that were deleted."""
 
+    def let_go(self) -> None:
+        """Let go of the collections that were deleted."""
+
     def purged(self) -> bool:
         """Whether nothing is left of what was erased."""
 
@@ -104,14 +107,13 @@ def explain(store: Store, uid: int, lost: list[str]) -> None:
                 )
 
 
-def load_all(store: Store, indexes: Indexes) -> set[int]:
-    """Bring every collection level; the uids of those that exist."""
+def load_all(store: Store, indexes: Indexes) -> None:
+    """Bring every collection level."""
     with store.read() as tx:
-        rows = tx.rows("SELECT uid, name FROM collections ORDER BY name")
-    for _, name in rows:
+        rows = tx.rows("SELECT name FROM collections ORDER BY name")
+    for (name,) in rows:
         with suppress(NotFoundError):  # deleted meanwhile
             indexes.level(name)
-    return {uid for uid, _ in rows}
 
 
 class Live:
@@ -144,7 +146,13 @@ class Live:
 
     def load(self) -> None:
         """Bring every collection level, and write zeros over those that are gone."""
-        self._keep_only(load_all(self._store, self))
+        self.let_go()
+        load_all(self._store, self)
+
+    def let_go(self) -> None:
+        """Write zeros over the collections that were deleted."""
+        with self._store.read() as tx:
+            self._keep_only({uid for (uid,) in tx.rows("SELECT uid FROM collections")})
 
     def purged(self) -> bool:
         """Zeros are written at once."""

@@ -89,7 +89,7 @@ def assign(
         low = _too_far(change, keys, uid, metric, user_id, free, threshold)
         refused |= dict.fromkeys(low, "low_match")
         free = [face_id for face_id in free if face_id not in low]
-    _give(change, uid, name, user_id, free, occasion)
+    _give(change, uid, name, user_id, free, occasion, threshold)
     return {"face_ids": free, "refused": refused}
 
 
@@ -157,10 +157,26 @@ def _too_far(
     return {face.face_id for face, score in zip(new, scores.tolist(), strict=True) if score < threshold}
 
 
-def _give(change: Change, uid: int, name: str, user_id: str | None, face_ids: list[str], occasion: Occasion) -> None:
+def _give(
+    change: Change,
+    uid: int,
+    name: str,
+    user_id: str | None,
+    face_ids: list[str],
+    occasion: Occasion,
+    threshold: float | None = None,
+) -> None:
     version, _ = bump(change, uid)
     change.tx.many(
         "UPDATE faces SET user_id = ?, version = ? WHERE collection = ? AND face_id = ?",
         [(user_id, version, uid, face_id) for face_id in face_ids],
     )
-    change.record(entry_of(Kind.USER, occasion, gallery=name, gallery_version=version, faces=tuple(face_ids)))
+    entry = entry_of(
+        Kind.USER,
+        occasion,
+        gallery=name,
+        gallery_version=version,
+        faces=tuple(face_ids),
+        threshold=None if threshold is None else float(threshold),
+    )
+    change.record(entry)
