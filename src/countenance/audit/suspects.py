@@ -1,16 +1,14 @@
 """Comparisons that look like errors in the labels, for a person to look at. Listed, never removed.
 
-*Non-mated, far too alike.* Under either rule a non-mated pair is listed:
-its score reaches the median of the mated scores (subject-weighted), so half of all pairs of one person are less alike;
-or fewer than `CHANCE` pairs as alike as this are expected by chance, by an exponential tail fitted to the pairs of rank
-`UNTOUCHED` to `FITTED` (maximum likelihood with the closest `UNTOUCHED` censored, because label errors sit among them;
-Lawless 2003, section 4.1).
+*Non-mated, far too alike.* The list goes down to the last pair for which, of all pairs as alike as it or more, chance
+explains at most the share `BY_CHANCE` (a false discovery rate; Benjamini, Hochberg 1995). What chance explains is an
+exponential tail, fitted to the pairs of rank `UNTOUCHED` to `FITTED` by maximum likelihood with the closest `UNTOUCHED`
+censored, because label errors sit among them (Lawless 2003, section 4.1). Where the data are too few to fit, a pair is
+listed that reaches the median of the mated scores (subject-weighted): half of all pairs of one person are less alike.
 *Mated, far too different.* A mated pair is listed when it is less alike than the median pair of two people.
 
 A weak engine proposes little here and a strong one much; an engine cannot propose what it cannot see.
 """
-
-import math
 
 import numpy as np
 
@@ -19,10 +17,10 @@ from countenance.audit.result import Suspect
 from countenance.audit.tallies import Float32Array, FloatArray, Sweep, TailPairs, Tallies
 from countenance.errors import NotEnoughDataError
 
-__all__ = ["CHANCE", "MOST", "chance_of", "suspects"]
+__all__ = ["BY_CHANCE", "MOST", "chance_of", "suspects"]
 
-CHANCE = 0.05
-UNTOUCHED = 50
+BY_CHANCE = 0.5
+UNTOUCHED = 100
 FITTED = 1000
 MOST = 500
 
@@ -67,22 +65,20 @@ def _alike(tallies: Tallies, sweep: Sweep, most: int) -> list[Suspect]:
     tail = sweep.tail
     if tail is None or not tail.score.size:
         return []
-    middle = _median(sweep.grid, sweep.mated_weight.sum(axis=0))
     try:
-        chance = chance_of(tail.score)
+        chance = chance_of(tail.score)[:FITTED]
     except NotEnoughDataError:
-        chance = np.full(tail.score.size, math.inf)
-    found = []
-    for k in range(min(most, tail.score.size)):
-        score = float(tail.score[k])
-        if middle is not None and score >= middle:
-            why = "two different people as alike as the median pair of one person"
-        elif chance[k] < CHANCE:
-            why = f"by chance {chance[k]:.1g} pairs of strangers this alike would be expected"
-        else:
-            break
-        found.append(_suspect(tallies, sweep, tail, k, "nonmated_alike", why))
-    return found
+        middle = _median(sweep.grid, sweep.mated_weight.sum(axis=0))
+        count = 0 if middle is None else int((tail.score >= middle).sum())
+        whys = ["two different people as alike as the median pair of one person"] * min(most, count)
+    else:
+        found = np.flatnonzero(chance <= BY_CHANCE * np.arange(1, chance.size + 1))
+        count = int(found[-1]) + 1 if found.size else 0
+        whys = [
+            f"number {k + 1} of the most alike strangers; chance explains {chance[k]:.2g} this alike"
+            for k in range(count)
+        ]
+    return [_suspect(tallies, sweep, tail, k, "nonmated_alike", why) for k, why in enumerate(whys[:most])]
 
 
 def _unlike(tallies: Tallies, sweep: Sweep, most: int) -> list[Suspect]:
