@@ -10,14 +10,18 @@ something has been acknowledged (or is about to be asked for, where the outcome 
 """
 
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +29,8 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
 from countenance.gallery import Gallery, open_gallery  # noqa: E402
+from countenance.gallery.keys import KeyFile  # noqa: E402
+from countenance.gallery.writer import Change  # noqa: E402
 from countenance.ledger import Kind, check_export  # noqa: E402
 from gallery.helpers import OPERATOR, PIPELINE, made, new, permit, vectors  # noqa: E402
 
@@ -136,5 +142,69 @@ def _live(folder: Path, database: str | None, start: int, search: str) -> None:
     time.sleep(60)
 
 
-if __name__ == "__main__":
+STEPS = [
+    f"{when} {what}"
+    for what in ("KeyFile.write", "KeyFile.destroy", "Store.purge", "Change.record", "Change.doom", "Store.commit")
+    for when in ("before", "after")
+]
+
+
+def steps(folder: Path, database: str | None, search: str) -> None:
+    """Die right before and right after each step of a write; check after each death. Raises AssertionError."""
+    told = Told()
+    with open_gallery(folder, database, search=search) as gallery:
+        made(gallery)
+    for number, step in enumerate(STEPS):
+        command = [sys.executable, __file__, str(folder), database or "", str(number), search, step]
+        process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        assert process.returncode == -signal.SIGKILL, step
+        for line in process.stdout.splitlines():
+            told.hear(line)
+        check(folder, database, told, search)
+    assert len(told.enrolled) == 2 * len(STEPS)
+
+
+def _die(step: str, gallery: Gallery) -> None:
+    """From now on, the step kills this process: before it is done, or after."""
+    when, _, what = step.partition(" ")
+    owner, _, name = what.partition(".")
+    place = {"KeyFile": KeyFile, "Change": Change, "Store": type(gallery._store)}[owner]
+    original = getattr(place, "write" if name == "commit" else name)
+
+    def death(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def stepped(*arguments: Any) -> Any:
+        if when == "before":
+            death()
+        original(*arguments)
+        death()
+
+    @contextmanager
+    def committed(*arguments: Any) -> Iterator[Any]:
+        with original(*arguments) as tx:
+            yield tx
+            if when == "before":
+                death()
+        death()
+
+    setattr(place, "write" if name == "commit" else name, committed if name == "commit" else stepped)
+
+
+def _step(folder: Path, database: str | None, start: int, search: str, step: str) -> None:
+    gallery = open_gallery(folder, database, search=search)
+    seeds = [10 * start, 10 * start + 1]
+    faces = gallery.enrol("family", [new(vector_of(s), s) for s in seeds], OPERATOR, pipeline=PIPELINE)
+    for face, s in zip(faces, seeds, strict=True):
+        print("+", face.face_id, s, flush=True)
+    print("?", faces[0].face_id, flush=True)
+    _die(step, gallery)
+    if step.endswith("KeyFile.write"):
+        gallery.enrol("family", [new(vector_of(10 * start + 2))], OPERATOR, pipeline=PIPELINE)
+    gallery.erase("family", [faces[0].face_id], OPERATOR)
+
+
+if __name__ == "__main__" and len(sys.argv) > 5:
+    _step(Path(sys.argv[1]), sys.argv[2] or None, int(sys.argv[3]), sys.argv[4], sys.argv[5])
+elif __name__ == "__main__":
     _live(Path(sys.argv[1]), sys.argv[2] or None, int(sys.argv[3]), sys.argv[4])
