@@ -65,7 +65,16 @@ def rounds(folder: Path, database: str | None, count: int, *, search: str = "mem
     with open_gallery(folder, database, search=search) as gallery:
         made(gallery)
     for number in range(count):
-        command = [sys.executable, __file__, str(folder), database or "", str(1000 * (number + 1)), search]
+        command = [
+            sys.executable,
+            "-X",
+            "faulthandler",
+            __file__,
+            str(folder),
+            database or "",
+            str(1000 * (number + 1)),
+            search,
+        ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         lines = iter(process.stdout)
@@ -74,7 +83,8 @@ def rounds(folder: Path, database: str | None, count: int, *, search: str = "mem
         for line in lines:
             if line.endswith("\n"):  # the last one may be cut
                 told.hear(line[:-1])
-        assert process.wait() == -signal.SIGKILL
+        code = process.wait()
+        assert code == -signal.SIGKILL, f"in round {number} it ended by itself: {code}"
         told.kills += 1
         check(folder, database, told, search)
     return told
@@ -155,7 +165,17 @@ def steps(folder: Path, database: str | None, search: str) -> None:
     with open_gallery(folder, database, search=search) as gallery:
         made(gallery)
     for number, step in enumerate(STEPS):
-        command = [sys.executable, __file__, str(folder), database or "", str(number), search, step]
+        command = [
+            sys.executable,
+            "-X",
+            "faulthandler",
+            __file__,
+            str(folder),
+            database or "",
+            str(number),
+            search,
+            step,
+        ]
         process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         assert process.returncode == -signal.SIGKILL, step
         for line in process.stdout.splitlines():
