@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from countenance.audit import TemplateSet, save_tallies, tally
-from countenance.faces import pipeline_named
+from countenance.faces import default_pipeline
 from countenance.trials import embed_manifest, read_manifest, read_templates
 from countenance.trials.embedded import EMBEDDED
 
@@ -35,7 +35,7 @@ def same_people() -> dict[str, str]:
 def read(manifest: Path, pipeline_name: str, work: Path, by: tuple[str, ...]) -> TemplateSet:
     """Templates of a manifest, embedded into ``work`` (which is yours to delete)."""
     out = work / f"{manifest.parent.name}.{pipeline_name}.parquet"
-    done = embed_manifest(read_manifest(manifest), pipeline_named(pipeline_name), out)
+    done = embed_manifest(read_manifest(manifest), default_pipeline(pipeline_name), out)
     for lost in done.unusable:
         print("not used:", lost)
     return read_templates(out, by=by)

@@ -42,7 +42,7 @@ def test_groups_stand_with_their_counts_and_intervals():
     assert "asian too few to say 17 tested" in text
     assert "from distance 0.52 on everyone none in 509 (at most 0.73 %)" in text
     assert "0.98 % (0.32 to 2.3 %), 1 in 100" in text
-    assert "Not tested: ethnicity: asian: 17 people" in text
+    assert "Not tested: too few people to speak of: ethnicity: asian" in text
 
 
 def test_zero_errors_are_a_bound():

@@ -17,6 +17,7 @@ __all__ = ["print_summary", "summary"]
 WIDTH = 80
 RARE = 0.01  # below this, "1 in 130" is said beside the percentage
 CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # and those that turn text round
+FEW = "too few to speak"
 COMPARED = 3  # sentences; the report has them all
 NOT_TESTED = 4  # lines; the report has them all
 
@@ -47,10 +48,12 @@ def summary(result: AuditResult, report: Path | None = None) -> RenderableType:
     parts += [Group(table, Text("")) for table in _tables(result)]
     for point in reading.lead_points(result):
         where = reading.scores_of(result)(point.threshold)
-        told = [verdict for by, verdict in point.verdicts.items() if len(by) == 1]
-        parts += [_labelled(f"Falsely matched at {where}", verdict) for verdict in told]
+        for by, verdict in point.verdicts.items():
+            if len(by) == 1:
+                parts.append(_labelled(f"Falsely matched at {where}", verdict))
     lead = reading.lead_threshold(result)
-    for found in [d for d in result.differentials if d.threshold == lead]:
+    told = [d for d in result.differentials if d.threshold == lead and len(d.by) == 1 and d.max_min.reason is None]
+    for found in told:
         where = f"By {reading.grouping_name(found.by)}, at {reading.scores_of(result)(found.threshold)}"
         parts.append(_labelled(where, found.verdict))
     for line in (result.comparison or {}).get("sentences", ())[:COMPARED]:
@@ -166,10 +169,14 @@ def _row(
 
 
 def _not_tested(result: AuditResult) -> Iterator[str]:
-    for found in result.not_tested[:NOT_TESTED]:
-        yield f"{found.what}: {found.why}"
-    if len(result.not_tested) > NOT_TESTED:
-        yield f"{len(result.not_tested) - NOT_TESTED} more, named in the report"
+    """Whom and what this audit says nothing about; groups too small to speak of in one line."""
+    small = [u.what for u in result.not_tested if FEW in u.why]
+    if small:
+        more = f" and {len(small) - NOT_TESTED} more" if len(small) > NOT_TESTED else ""
+        yield f"too few people to speak of: {'; '.join(small[:NOT_TESTED])}{more}"
+    for found in result.not_tested:
+        if FEW not in found.why:
+            yield f"{found.what}: {found.why}"
     missing = [f"{words.count(n)} people have no {column}" for column, n in result.counts.unlabelled.items() if n]
     if missing:
         yield f"groups of the unlabelled ({', '.join(missing)})"

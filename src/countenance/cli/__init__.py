@@ -1,0 +1,27 @@
+"""The command line: parse, call, print. No logic lives here.
+
+Exit status: 0 done, 2 the user's input was wrong, 1 our fault, 130 interrupted. Errors are one line on standard error.
+"""
+
+import click
+
+from countenance import __version__
+from countenance.cli.certificates import certificate, certify, policy
+from countenance.cli.common import OneLine
+from countenance.cli.measure import audit, plan, schema
+from countenance.cli.photos import compare, detect, embed, models
+
+__all__ = ["main"]
+
+
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="countenance")
+def main() -> None:
+    """Face recognition that answers for itself.
+
+    Start with `countenance audit`: it needs no photos and writes a report you can open.
+    """
+
+
+for command in (audit, plan, schema, embed, detect, compare, models, certify, certificate, policy):
+    main.add_command(command)

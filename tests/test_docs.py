@@ -1,0 +1,112 @@
+"""What the documentation says is so: every command shown runs, every link leads somewhere, cli.md is current."""
+
+import importlib.util
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from countenance.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").rglob("*.md") if p.name != "cli.md")]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+ALONE = ("audit", "schema")  # these run without an argument; other bare names are mentioned, not shown
+
+
+PLACEHOLDER = re.compile(r"[A-Z]+(\.\w+)?$")
+NEEDS_MORE = ("countenance models fetch", "countenance models add")  # a network, or a model file: tests/faces has them
+
+
+def commands(page: Path) -> list[str]:
+    """Every command that a page shows in full: in shell blocks, indented, or in a line of text."""
+    text = page.read_text()
+    shown = [line for language, block in FENCE.findall(text) if language == "sh" for line in block.splitlines()]
+    text = FENCE.sub("", text)
+    shown += re.findall(r"^    (countenance .*)$", text, re.MULTILINE)
+    shown += [" ".join(found.split()) for found in re.findall(r"`(countenance [^`]+)`", text)]
+    found = []
+    for line in shown:
+        words = shlex.split(line, comments=True)
+        if words[:1] != ["countenance"] or len(words) < 2 or any(PLACEHOLDER.match(w) for w in words):
+            continue
+        if not line.startswith(NEEDS_MORE) and not (len(words) == 2 and words[1] not in ALONE):
+            found.append(shlex.join(words))
+    return found
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything the pages' commands are run on: real photos of two people, made from public ones."""
+    from matplotlib import cbook
+    from PIL import Image
+    from skimage import data
+
+    place = tmp_path_factory.mktemp("docs")
+    people = {
+        "eileen": Image.fromarray(data.astronaut()),
+        "grace": Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB"),
+    }
+    rows = ["path,subject,gender"]
+    for who, photo in people.items():
+        (place / "photos" / who).mkdir(parents=True)
+        for number, made in enumerate((photo, photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), photo.rotate(4))):
+            made.save(place / "photos" / who / f"{number}.jpg", quality=92)
+            rows.append(f"photos/{who}/{number}.jpg,{who},female")
+    (place / "manifest.csv").write_text("\n".join(rows) + "\n")
+    for name in ("probes", "gallery"):
+        (place / f"{name}.csv").write_text("\n".join(rows) + "\n")
+    shutil.copy(ROOT / "src/countenance/policy/data/default.toml", place / "mine.toml")
+    shutil.copy(place / "photos/eileen/0.jpg", place / "photo.jpg")
+    shutil.copy(place / "photos/eileen/0.jpg", place / "a.jpg")
+    shutil.copy(place / "photos/grace/0.jpg", place / "b.jpg")
+    random = np.random.default_rng(3)
+    lines = ["score,mated,group"]
+    for group in "xy":
+        for mated, mean in ((1, 2.0), (0, 0.0)):
+            lines += [f"{s:.4f},{mated},{group}" for s in random.normal(mean, 1, 300)]
+    (place / "scores.csv").write_text("\n".join(lines) + "\n")
+    (place / "distances.csv").write_text("\n".join(lines) + "\n")
+    return place
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text().replace("\n", " ")):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_command_shown_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    ran = 0
+    for page in PAGES:
+        for line in commands(page):
+            words = shlex.split(line)
+            found = CliRunner().invoke(main, words[1:])
+            assert found.exit_code == 0, f"{page.name}: {line}\n{found.output}{found.stderr}"
+            ran += 1
+    assert ran >= 5
+    assert len(pq.read_table(place / "templates.parquet")) == 6
+
+
+def test_the_python_of_the_readme_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    assert CliRunner().invoke(main, ["embed", "manifest.csv", "--out", "templates.parquet"]).exit_code == 0
+    for language, text in FENCE.findall((ROOT / "README.md").read_text()):
+        if language == "python":
+            exec(compile(text, "README.md", "exec"), {})
+
+
+def test_the_page_of_commands_is_current() -> None:
+    spec = importlib.util.spec_from_file_location("make_cli_docs", ROOT / "scripts" / "make_cli_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text() == module.page(), "run: python scripts/make_cli_docs.py"
