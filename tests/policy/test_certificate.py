@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from made_up import NOW, PIPELINE, people
 
 from countenance.audit import load_tallies, save_tallies, tally
+from countenance.audit.adjudicate import Verdict as SamePerson
+from countenance.audit.adjudicate import adjudicate
 from countenance.audit.rates import false_match
+from countenance.audit.subjecttail import SubjectTail
 from countenance.audit.thresholds import certify as certified_threshold
 from countenance.errors import CertificateError, NotEnoughDataError
 from countenance.policy import (
@@ -260,6 +263,24 @@ def test_tallies_from_a_file_give_the_same_certificate(tallies, certificate, key
     with pytest.raises(CertificateError, match="other tallies"):
         check(certificate, published)
     check(certify(published, key), published)
+
+
+def test_verdicts_on_label_errors_buy_a_larger_gallery(key):
+    templates = people(seed=3)
+    twice = templates.vectors.copy()
+    for k in range(0, 40, 2):  # person 1 is person 0 under another name, person 3 is person 2, ...
+        twice[2 * k + 2 : 2 * k + 4] = twice[2 * k : 2 * k + 2]
+    wrong = tally(replace(templates, vectors=twice), search=False)
+    same = [SamePerson(f"person {k}", f"person {k + 1}", "same", subjects=True) for k in range(0, 40, 2)]
+    mended = adjudicate(wrong, same)
+    found, better = certify(wrong, key, now=NOW), certify(mended, key, now=NOW)
+    check(better, mended)
+    tail = SubjectTail.of(mended.verification)
+    assert tail.missing == 20
+    assert tail.only(mended.subjects_in(mended.groups(["gender"])[0])).pairs == 160 * 159 // 2 - 20
+    assert better.largest_gallery() > found.largest_gallery()
+    assert better.said["data"]["pairs"] == found.said["data"]["pairs"] - 20
+    assert better.data_digest != found.data_digest
 
 
 def test_a_synthetic_certificate_says_so_everywhere(key):

@@ -16,14 +16,17 @@ from countenance.errors import NotEnoughDataError
 
 __all__ = ["SubjectTail"]
 
+MOST_MISSING = 0.001
+
 
 @dataclass(frozen=True)
 class SubjectTail:
-    """Comparisons above ``cut`` among the n subjects that took part, all of whom met each other.
+    """Comparisons above ``cut`` among the n subjects that took part, all of whom met, but for ``missing`` pairs.
 
     ``score`` (k,) falling; ``first`` and ``second`` (k,) number people from 0 to n - 1; ``weight`` (k,) is one over
     the number of comparisons of that pair of people, so that every pair counts once. ``subject`` (n,) are their
-    numbers in the tallies.
+    numbers in the tallies. Pairs that a person's verdict took out are ``missing``; which they are is not known, so each
+    part of the people is counted as if all of them were missing there: its rates come out no lower than they are.
     """
 
     cut: float
@@ -32,27 +35,31 @@ class SubjectTail:
     second: IntArray
     weight: FloatArray
     subject: IntArray
+    missing: int = 0
 
     @classmethod
     def of(cls, sweep: Sweep) -> Self:
         """The tail of a symmetric sweep.
 
-        Raises NotEnoughDataError when there is no tail, when it is not known who was compared, or when some of the
-        people never met (a part of such a sweep cannot be counted without the comparisons themselves).
+        Raises NotEnoughDataError when there is no tail, when it is not known who was compared, or when more than a
+        few pairs of people never met (a part of such a sweep cannot be counted without the comparisons themselves).
         """
         if sweep.tail is None or sweep.tail_cut is None or sweep.left is None or sweep.dependence is None:
             raise NotEnoughDataError("it is not known which people the highest scores belong to")
         if not sweep.symmetric:
             raise NotEnoughDataError("people of a search are on two sides; compare all photos with each other instead")
         subject, photos = np.unique(sweep.left.subject, return_counts=True)
-        if not np.all(sweep.dependence.row_pairs[subject].sum(axis=1) == subject.size - 1):
+        met = sweep.dependence.row_pairs[subject].sum(axis=1)
+        missing = int((subject.size - 1 - met).sum()) // 2
+        if missing > MOST_MISSING * subject.size * (subject.size - 1) / 2:
             raise NotEnoughDataError("some of the people were never compared, so a part of the data cannot be counted")
         size = np.zeros(int(subject[-1]) + 1, dtype=np.int64)
         size[subject] = photos
         left, right = sweep.left.subject[sweep.tail.left], sweep.left.subject[sweep.tail.right]
         first, second = np.searchsorted(subject, left), np.searchsorted(subject, right)
         weight = 1.0 / (size[left] * size[right])
-        return cls(sweep.tail_cut, sweep.tail.score.astype(np.float64), first, second, weight, subject.astype(np.int64))
+        score = sweep.tail.score.astype(np.float64)
+        return cls(sweep.tail_cut, score, first, second, weight, subject.astype(np.int64), missing)
 
     @property
     def people(self) -> int:
@@ -62,7 +69,7 @@ class SubjectTail:
     @property
     def pairs(self) -> int:
         """How many pairs of people were compared."""
-        return self.people * (self.people - 1) // 2
+        return max(self.people * (self.people - 1) // 2 - self.missing, 0)
 
     def only(self, member: NDArray[np.bool_]) -> "SubjectTail":
         """The same among some of the people; ``member`` (S,) by number in the tallies."""
@@ -76,6 +83,7 @@ class SubjectTail:
             number[self.second[both]],
             self.weight[both],
             self.subject[kept],
+            self.missing,
         )
 
     def above(self, threshold: float) -> int:
