@@ -139,8 +139,8 @@ def test_workers_of_some_tiles_each_merge_to_the_whole(templates, panel, random)
             mate = np.full(templates.count, 0.0, np.float32) if search else None
             whole, parts = Worker(ready, mate, pool, 1), [Worker(ready, mate, pool, 1) for _ in range(3)]
             for tile in ready.tiles:
-                whole.count(tile)
-                random.choice(parts).count(tile)
+                whole.count([tile])
+                random.choice(parts).count([tile])
             random.shuffle(parts)
             merged = parts[0].sums.merge(parts[1].sums, ready).merge(parts[2].sums, ready)
             for field in dataclasses.fields(merged):

@@ -112,9 +112,7 @@ def _run(
     mate = _best_mates(plan, mated) if search else None
     with ThreadPoolExecutor(threads) as pool:
         worker = Worker(plan, mate, pool, threads)
-        for tile in plan.tiles:
-            worker.count(tile)
-            report.add(plan, tile)
+        worker.count(plan.tiles, lambda tile: report.add(plan, tile))
     return finish(plan, worker.sums, mated, mate, left, right, subjects)
 
 

@@ -1,7 +1,7 @@
 """One worker of the pass: takes tiles, counts them, and owns the buffers, so its memory is a few tiles."""
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from countenance.audit.tallies import Float32Array, IntArray
 
 __all__ = ["Worker"]
 
+Tile = tuple[int, int]
 DIAGONAL = 256
 _NONE = np.zeros((0, 1), np.int64)
 _NO_BEST = Best(np.zeros((0, 1), np.float32), _NONE, _NONE, _NONE[:, 0])
@@ -40,7 +41,7 @@ class Worker:
         self.sums = Sums.empty(plan, mate is not None)
         self.mate = np.zeros(0, np.float32) if mate is None else np.where(np.isneginf(mate), np.float32(np.inf), mate)
         room = plan.left.widest * plan.right.widest
-        self._scores = np.empty(room, np.float32)
+        self._scores = [np.empty(room, np.float32) for _ in range(2)]
         self._codes = np.empty(room, np.uint8)
         self._tail = (np.empty(room, np.float32), np.empty(room, np.int32), np.empty(room, np.int32))
         self._grid = self._watching()
@@ -52,17 +53,41 @@ class Worker:
         watched[self.sums.tail.cut :] = kernels.SPLIT
         return np.float32(grid.scale), np.int32(grid.offset), grid.lut, grid.steps, watched
 
-    def count(self, tile: tuple[int, int]) -> None:
-        """Add one tile."""
+    def count(self, tiles: Iterable[Tile], done: Callable[[Tile], None] = lambda _: None) -> None:
+        """Add tiles. While one is counted the next is multiplied; they are counted one after the other, in their
+        order."""
+        with ThreadPoolExecutor(1) as counter:
+            running: list[tuple[Tile, Future[None]]] = []
+            for turn, tile in enumerate(tiles):
+                if len(running) == 2:
+                    self._finished(running, done)
+                running.append((tile, counter.submit(self._tally, tile, self._multiply(tile, turn % 2))))
+            while running:
+                self._finished(running, done)
+
+    @staticmethod
+    def _finished(running: list[tuple[Tile, "Future[None]"]], done: Callable[[Tile], None]) -> None:
+        tile, future = running.pop(0)
+        future.result()
+        done(tile)
+
+    def _multiply(self, tile: Tile, buffer: int) -> Float32Array:
+        """The dot products of a tile, in one of the two buffers."""
         left, right = self.plan.left.panels[tile[0]], self.plan.right.panels[tile[1]]
         shape = left.end - left.start, right.end - right.start
-        scores = self._scores[: shape[0] * shape[1]].reshape(shape)
+        scores = self._scores[buffer][: shape[0] * shape[1]].reshape(shape)
         vectors = self.plan.left.vectors[left.start : left.end], self.plan.right.vectors[right.start : right.end]
         diagonal = self.plan.symmetric and tile[0] == tile[1]
         step = DIAGONAL if diagonal else shape[0]  # below the diagonal nothing is looked at
         for at in range(0, shape[0], step):
             first = at if diagonal else 0
             np.matmul(vectors[0][at : at + step], vectors[1][first:].T, out=scores[at : at + step, first:])
+        return scores
+
+    def _tally(self, tile: Tile, scores: Float32Array) -> None:
+        """Count one tile, whose dot products are ``scores``."""
+        left, right = self.plan.left.panels[tile[0]], self.plan.right.panels[tile[1]]
+        diagonal = self.plan.symmetric and tile[0] == tile[1]
         if _even(left, right):
             self._even(scores, left, right, diagonal)
         else:
