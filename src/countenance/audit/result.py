@@ -33,7 +33,7 @@ __all__ = [
     "Verification",
 ]
 
-SCHEMA = "https://countenance.example/schema/audit-1.json"
+SCHEMA = "urn:countenance:audit:1"
 TIE_RULE = "a comparison is a match when score >= threshold"
 
 Json = dict[str, Any]
@@ -463,8 +463,8 @@ class Power:
 class Counts:
     """How much was compared, and what fell out on the way."""
 
-    subjects: int
-    templates: int
+    subjects: int | None
+    templates: int | None
     mated: int
     nonmated: int
     unlabelled: Mapping[str, int] = field(default_factory=dict)
@@ -476,6 +476,8 @@ class Counts:
         """All fields."""
         found = dict(self.__dict__)
         found["unlabelled"] = dict(self.unlabelled)
+        if self.subjects is None:
+            found["subjects_reason"] = found["templates_reason"] = "the table of scores does not say who was compared"
         found["failures"] = list(self.failures)
         return found
 

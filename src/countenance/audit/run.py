@@ -202,11 +202,10 @@ def _counts(tallies: Tallies, sweep: Sweep) -> Counts:
         column: int(sum(tallies.cells[int(c)][k] is None for c in tallies.cell))
         for k, column in enumerate(tallies.columns)
     }
-    templates = int(sweep.left.subject.size) if sweep.left is not None else 0
     failed = tallies.failures
     return Counts(
-        subjects=len(tallies.cell) if sweep.has_subjects else 0,
-        templates=templates,
+        subjects=len(tallies.cell) if sweep.has_subjects else None,
+        templates=int(sweep.left.subject.size) if sweep.left is not None else None,
         mated=int(sweep.mated.sum()),
         nonmated=int(sweep.nonmated.sum()),
         unlabelled=unlabelled,
