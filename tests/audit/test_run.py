@@ -85,7 +85,7 @@ def test_other_headlines() -> None:
     alone = replace(plain, search=None, system=DOCUMENTED)
     told = audit(alone)
     assert told.search is None
-    assert told.reasons == {"gallery_sizes": "no search was made", "vouches_for": "no search was made"}
+    assert told.reasons["gallery_sizes"] == told.reasons["vouches_for"] == "no search was made"
     assert "pairs of different people for one person" in told.headline
     assert "used here to search" not in told.headline
     tiny = audit(tally(population(1, people=3, photos=1)))
