@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -325,3 +326,25 @@ def test_no_data_raises() -> None:
     ):
         with pytest.raises(NotEnoughDataError):
             call()
+
+
+def test_the_page_shows_these_numbers() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "estimators" / "intervals.md").read_text()
+    rung, sums = simulate_pair_sums([0.1, 0.001], Wolves(0.58), 500, seed=11)
+    p, variance, known = sums.rate, dyadic_variance(sums), dependence(rung)
+    assert f"{sums.errors:.0f} errors in {sums.pairs:,} pairs, one person in {sums.rows.max():.0f} of them" in page
+    assert f"V = {variance * 1e8:.1f}e-8, n_eff = {p * (1 - p) / variance:,.0f}" in page
+    for row, found in (
+        ("naive, all comparisons independent", wilson(p, sums.pairs)),
+        ("Wilson with n_eff (Fogliato et al.)", wilson(p, p * (1 - p) / variance)),
+        ("this, without a lower threshold", pair_rate_interval(sums)),
+        (
+            f"this, rho = {known.rows:.3f} measured at FMR 0.1, {known.carriers:.0f} carriers",
+            pair_rate_interval(replace(sums, known=known)),
+        ),
+    ):
+        assert f"| {row} | [{found.low * 1e3:.2f}e-3, {found.high * 1e3:.2f}e-3] |" in page
+    ten = np.zeros(400)
+    ten[:10] = 1.0
+    low, high = cluster_rate_interval(ClusterSums(ten, np.ones(400))).to_json()
+    assert f"[{low:.1%}, {high:.1%}]".replace("%", " %") in page
