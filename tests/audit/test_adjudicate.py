@@ -98,3 +98,40 @@ def test_a_lost_mate_gives_its_place_to_the_next_best():
     rung = np.searchsorted(after.search.ladder, max(mates), side="right") - 1
     known = [exact, 1 + c.counts[rung, 0]]
     assert c.mated_rank[0] in known
+
+
+def test_without_names_and_paths_numbers_serve():
+    templates = template_set(np.random.default_rng(2).choice([-1, 1], (6, 16)), [0, 0, 1, 1, 2, 2])
+    found = tally(templates)
+    sides = {k: replace(getattr(found.verification, k), paths=None) for k in ("left", "right")}
+    bare = replace(found, names=None, verification=replace(found.verification, **sides), search=None)
+    for verdict, removed in ((Verdict("1", "2", "same"), 1), (Verdict("0", "1", "same", subjects=True), 4)):
+        after = adjudicate(bare, [verdict])
+        assert after.verification.nonmated.sum() == found.verification.nonmated.sum() - removed
+        assert after.inputs["adjudicated"] == {"verdicts": 1, "comparisons_removed": removed}
+
+
+def test_sweeps_without_lists_stay_and_lists_without_sides_are_refused():
+    templates = template_set(np.random.default_rng(2).choice([-1, 1], (6, 16)), [0, 0, 1, 1, 2, 2])
+    found = tally(templates)
+    bare = replace(found.search, tail=None, tail_cut=None, mated_low=None)
+    after = adjudicate(replace(found, search=bare), [Verdict("p1", "p2", "same")])
+    assert after.search is bare
+    lost = replace(found, search=None, verification=replace(found.verification, left=None))
+    with pytest.raises(TalliesError, match="whose they are"):
+        adjudicate(lost, [])
+
+
+def test_the_next_best_mate_far_down_the_list_is_ranked_against_the_system():
+    random = np.random.default_rng(9)
+    vectors = random.choice([-1, 1], (80, 64))
+    vectors[1] = vectors[0]  # the best mate
+    vectors[2] = -vectors[0]  # the next one is the least alike of all
+    templates = template_set(vectors, [0, 0, 0, *range(1, 78)])
+    probe = replace(template_set(vectors[:1], [0]), paths=("q0",))
+    found = tally(templates, probes=probe, gallery=templates, verification=False)
+    after = adjudicate(found, [Verdict("q0", "p1", "different"), Verdict("q0", "p0", "different")])
+    assert after.search.candidates.mated_score[0] == -1
+    assert after.search.candidates.mated_rank[0] == 78
+    kept = adjudicate(found, [Verdict("q0", "p2", "different")])
+    assert kept.search.candidates.mated_rank[0] == found.search.candidates.mated_rank[0]

@@ -7,7 +7,7 @@ import pytest
 
 from countenance.audit.suspects import chance_of, suspects
 from countenance.audit.sweep import tally
-from countenance.audit.tallies import System
+from countenance.audit.tallies import System, TailPairs
 from countenance.audit.templates import TemplateSet
 from countenance.errors import NotEnoughDataError
 
@@ -66,3 +66,12 @@ def test_no_data_gives_no_suspects_and_no_number():
         chance_of(np.zeros(10, np.float32))
     with pytest.raises(NotEnoughDataError, match="one score"):
         chance_of(np.zeros(2000, np.float32))
+
+
+def test_lists_without_sides_or_comparisons_name_nobody():
+    tallies = tally(people(6, 0.5, planted=1, subjects=12), search=False)
+    sweep = tallies.verification
+    with pytest.raises(NotEnoughDataError, match="whose they are"):
+        suspects(replace(tallies, verification=replace(sweep, left=None)))
+    bare = replace(sweep, mated_low=None, tail=TailPairs(*(a[:0] for a in vars(sweep.tail).values())))
+    assert suspects(replace(tallies, verification=bare)) == []

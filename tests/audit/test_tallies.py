@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from test_sweep import asked, template_sets
 
+from countenance.audit import tallyfile
 from countenance.audit.sweep import tally
 from countenance.audit.tallies import Failures, System
 from countenance.audit.tallyfile import load_tallies, save_tallies
 from countenance.audit.templates import TemplateSet
-from countenance.errors import TalliesError
+from countenance.errors import NotEnoughDataError, TalliesError
 
 
 @settings(max_examples=30, deadline=None)
@@ -304,3 +305,28 @@ def test_scores_without_subjects_are_tallies_too(saved, tmp_path):
     cut = replace(found, verification=replace(found.verification, tail=empty, tail_cut=np.inf))
     save_tallies(cut, path)
     assert load_tallies(path).verification.tail_cut == np.inf
+
+
+def test_whole_numbers_of_every_size_are_kept(saved, tmp_path):
+    found = load_tallies(saved)
+    for value in (0, -1, 2**40):
+        compact = tallyfile._compact(np.array([value, 3]))
+        assert compact.tolist() == [value, 3]
+    assert tallyfile._compact(np.array([2**40])).dtype == np.int64
+    assert found.verification.nonmated.dtype == np.int64
+
+
+def test_groups_are_unions_of_cells():
+    found = made(
+        groups={"g": tuple("ab"[k % 2] for k in range(20)), "h": tuple((None, "x")[k % 4 == 0] for k in range(20))}
+    )
+    labels = [dict(g.label) for g in found.groups(["g", "h"])]
+    assert labels == [{"g": "a", "h": "x"}]
+    assert [str(g) for g in found.groups(["g"])] == ["a", "b"]
+    assert str(found.everyone) == "everyone"
+    assert found.subjects_in(found.groups(["g"])[0]).sum() == 10
+    with pytest.raises(TalliesError, match="no group column x"):
+        found.groups(["x"])
+    assert found.need("search") is found.search
+    with pytest.raises(NotEnoughDataError, match="no verification"):
+        replace(found, verification=None).need("verification")

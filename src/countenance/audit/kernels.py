@@ -28,26 +28,15 @@ def row_scores(row: Any, left_norm: Any, right_norms: Any, euclidean: Any) -> No
 
 @numba.njit(cache=True, nogil=True)
 def mated_scores(
-    left: Any,
-    right: Any,
-    euclidean: Any,
-    first: Any,
-    begin: Any,
-    end: Any,
-    twin: Any,
-    out_l: Any,
-    out_r: Any,
-    out_s: Any,
+    left: Any, right: Any, euclidean: Any, begin: Any, end: Any, twin: Any, out_l: Any, out_r: Any, out_s: Any
 ) -> Any:
-    """Mated comparisons from row ``first`` on, until the buffers are full: (next row, number written).
+    """Mated comparisons, written one after the other; returns their number.
 
     Row p meets the right side's rows begin[p] to end[p], but not twin[p], which is the same template.
     """
     count = 0
-    one, two = np.float32(1), np.float32(-1)
-    for p in range(first, begin.size):
-        if count + end[p] - begin[p] > out_s.size:
-            return p, count
+    low, high = np.float32(-1), np.float32(1)
+    for p in range(begin.size):
         for q in range(begin[p], end[p]):
             if q == twin[p]:
                 continue
@@ -59,9 +48,9 @@ def mated_scores(
                 else:
                     total += left[p, k] * right[q, k]
             out_l[count], out_r[count] = p, q
-            out_s[count] = -np.sqrt(total) if euclidean else min(max(total, two), one)
+            out_s[count] = -np.sqrt(total) if euclidean else min(max(total, low), high)
             count += 1
-    return begin.size, count
+    return count
 
 
 @numba.njit(cache=True, nogil=True)

@@ -125,5 +125,5 @@ def mated_comparisons(plan: Plan) -> Mated:
         begin = np.arange(1, len(end) + 1)
     room = int((end - begin).sum())
     out = (np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.float32))
-    _, count = kernels.mated_scores(left.vectors, right.vectors, plan.euclidean, 0, begin, end, plan.twin, *out)
+    count = kernels.mated_scores(left.vectors, right.vectors, plan.euclidean, begin, end, plan.twin, *out)
     return out[0][:count], out[1][:count], out[2][:count]
