@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countenance.audit import accumulate, people, plan, sweep, worker
+from countenance.audit import accumulate, kernels, people, plan, sweep, worker
 from countenance.audit.accumulate import Tail
 from countenance.audit.people import People
 from countenance.audit.prepare import prepare
@@ -238,3 +238,9 @@ def test_failures_labels_and_notes_of_several_sets_come_together():
 def test_templates_are_checked_at_the_door(change, says):
     with pytest.raises(InputError, match=says):
         replace(many(1, 4), **change)
+
+
+def test_where_nothing_can_be_cached_the_kernels_still_compile():
+    space = {}
+    exec(compile("def double(x):\n    return 2 * x", "<nowhere>", "exec"), space)  # no file, so no folder for a cache
+    assert kernels.compiled(space["double"])(21) == 42

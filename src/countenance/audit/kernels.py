@@ -5,17 +5,26 @@ cannot change a result. Plain Python over NumPy arrays: the uncompiled functions
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 
-__all__ = ["SPLIT", "best", "by_row", "flat", "levels", "mated_scores", "row_scores", "tile"]
+__all__ = ["SPLIT", "best", "by_row", "compiled", "flat", "levels", "mated_scores", "row_scores", "tile"]
 
 SPLIT = 128  # marks, in the table bin -> rung, a bin that a requested threshold splits
 
 
-@numba.njit(cache=True, nogil=True)
+def compiled(function: Callable[..., Any]) -> Any:
+    """``function`` compiled at its first call; kept for the next process where there is a folder to keep it in."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # neither the package's folder nor the user's can be written
+        return numba.njit(nogil=True)(function)
+
+
+@compiled
 def row_scores(row: Any, left_norm: Any, right_norms: Any, euclidean: Any) -> None:
     """Turn dot products of one template with many into scores, in place: a cosine, or minus the distance."""
     if euclidean:
@@ -26,7 +35,7 @@ def row_scores(row: Any, left_norm: Any, right_norms: Any, euclidean: Any) -> No
             row[j] = min(max(row[j], np.float32(-1)), np.float32(1))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def mated_scores(
     left: Any, right: Any, euclidean: Any, begin: Any, end: Any, twin: Any, out_l: Any, out_r: Any, out_s: Any
 ) -> Any:
@@ -53,7 +62,7 @@ def mated_scores(
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def rung_of(score: Any, ladder: Any) -> Any:
     """Number of ladder thresholds at or below ``score``."""
     rung = 0
@@ -62,7 +71,7 @@ def rung_of(score: Any, ladder: Any) -> Any:
     return rung
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def insert(scores: Any, references: Any, p: Any, score: Any, reference: Any) -> None:
     """Put one reference among the K best of probe ``p``; equal scores in the order of their numbers."""
     k = scores.shape[1] - 1
@@ -72,7 +81,7 @@ def insert(scores: Any, references: Any, p: Any, score: Any, reference: Any) -> 
     scores[p, k], references[p, k] = score, reference
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def best(scores: Any, rows: Any, skip: Any, order: Any, mate: Any, above: Any, best_s: Any, best_r: Any) -> None:
     """Per probe row of a tile: references at or above its mate, and its best references. ``order`` numbers the
     columns."""
@@ -88,14 +97,12 @@ def best(scores: Any, rows: Any, skip: Any, order: Any, mate: Any, above: Any, b
             least = best_s[p0 + p, last_place]
             for j in range(start, end):
                 s = scores[p, j]
-                if s >= least:
-                    known = best_r[p0 + p, last_place]
-                    if s > least or order[j] < known or known < 0:
-                        insert(best_s, best_r, p0 + p, s, order[j])
-                        least = best_s[p0 + p, last_place]
+                if s > least or (s == least and order[j] < best_r[p0 + p, last_place]):
+                    insert(best_s, best_r, p0 + p, s, order[j])
+                    least = best_s[p0 + p, last_place]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, hist: Any, place: Any, codes: Any, tail: Any) -> Any:
     """Score rows first to last of a tile and count them by regular bin; returns the tail's length.
 
@@ -134,7 +141,7 @@ def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, hist: Any, pl
     return tail_n
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def levels(codes: Any, blocks: Any, sizes: Any, c: Any, row: Any, col: Any, squares: Any) -> None:
     """Comparisons at or above each rung, of left subjects first to last: per left and per right subject, and squared.
 
@@ -182,7 +189,7 @@ def levels(codes: Any, blocks: Any, sizes: Any, c: Any, row: Any, col: Any, squa
             squares[r] += square
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def by_row(codes: Any, first: Any, last: Any, counts: Any) -> None:
     """Per row of a tile, comparisons at or above each rung, added to ``counts`` (rows, L + 1)."""
     at = np.zeros(SPLIT, np.int64)
@@ -197,7 +204,7 @@ def by_row(codes: Any, first: Any, last: Any, counts: Any) -> None:
         at[:] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def tile(
     scores: Any,
     lefts: Any,
@@ -248,8 +255,7 @@ def tile(
                             reached[p, rung] += 1
                         rank[p] += s >= mate[p]
                         k = best_s.shape[1] - 1
-                        known = best_r[p, k]
-                        if s > best_s[p, k] or known < 0 or (s == best_s[p, k] and r_order[q] < known):
+                        if s > best_s[p, k] or (s == best_s[p, k] and r_order[q] < best_r[p, k]):
                             insert(best_s, best_r, p, s, r_order[q])
             c = 0
             h[0] = 0
