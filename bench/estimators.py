@@ -101,7 +101,8 @@ def _differential(seed: int, fmr: float, ratio: float, subjects: int) -> tuple[I
     for number, times in enumerate(GROUPS):
         sums = _known(fmr * times, ratio, subjects, len(GROUPS) * seed + number)
         estimates.append(Estimate(sums.rate, pair_rate_interval(sums), errors=round(sums.errors), trials=sums.pairs))
-    found = measured(max_min, Spread.of(estimates, np.random.default_rng(seed)))
+    spread = Spread.of(estimates, np.random.default_rng(seed))
+    found = measured(spread.ratio(max_min), spread)
     if found.interval is None:
         raise NotEnoughDataError("a group without an error")
     return found.interval, max(GROUPS) / min(GROUPS)

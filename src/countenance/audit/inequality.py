@@ -78,12 +78,14 @@ class Spread:
 
     ``rates`` (g,) as measured. ``truth`` (s, g) and ``draws`` (s, draws, g): rates that might be true, and rates then
     measured, as the groups' distance from the pooled rate is stretched by `STRETCH`: 0 is no difference, 1 the distance
-    measured (at least as large as its own noise). ``known``: whether people are, so that the draws mean something.
+    measured (at least as large as its own noise). ``floor`` (s, 1, g): half an error, below which a ratio has no
+    meaning. ``known``: whether people are, so that the draws mean something.
     """
 
     rates: FloatArray
     truth: FloatArray
     draws: FloatArray
+    floor: FloatArray
     known: bool
 
     @classmethod
@@ -102,8 +104,19 @@ class Spread:
             away = np.linspace(-noise, noise, rates.size) / 2 if not np.ptp(away) else away
             away *= max(1.0, noise / float(np.ptp(away)))
             truth = np.minimum(pooled * np.exp(STRETCH[:, None] * away), 1.0)
-        found = random.binomial(trials.astype(np.int64), truth[:, None, :], size=(shape[0], DRAWS, shape[1])) / trials
-        return cls(rates, truth, found, all(e.interval is not None for e in estimates))
+        made = np.stack([trials_at(e, truth[:, k]) for k, e in enumerate(estimates)], axis=1)[:, None, :]
+        found = random.binomial(made.astype(np.int64), truth[:, None, :], size=(shape[0], DRAWS, shape[1])) / made
+        return cls(rates, truth, found, 0.5 / made, all(e.interval is not None for e in estimates))
+
+    def ratio(self, measure: Callable[[FloatArray], FloatArray]) -> Callable[[FloatArray], FloatArray]:
+        """A ratio that takes a group without errors for one with half an error, in what is drawn as in what is true."""
+
+        def bounded(rates: FloatArray) -> FloatArray:
+            if rates.ndim == 1:
+                return measure(rates)
+            return measure(np.maximum(rates, self.floor if rates.ndim == 3 else self.floor[:, 0]))
+
+        return bounded
 
 
 def effective_trials(rate: Estimate) -> float:
@@ -117,6 +130,20 @@ def effective_trials(rate: Estimate) -> float:
         return 1.0
     width = float(logit(found.high) - logit(found.low)) / (2 * Z)
     return 1.0 / (width**2 * value * (1.0 - value))
+
+
+def trials_at(rate: Estimate, truth: FloatArray) -> FloatArray:
+    """(s,) effective trials of a group if its rate were ``truth`` (s,) instead of what was measured; whole, at least 1.
+
+    The variance has a part as of independent comparisons and a part that people cause. The latter keeps its size
+    relative to the square of the rate, so a group that is much rarer in error has more effective trials than now.
+    """
+    now, value = effective_trials(rate), rate.value or 0.0
+    if rate.interval is None or not rate.trials or not 0.0 < value < 1.0:
+        return np.full(truth.size, max(1.0, round(now)))
+    people = max(0.0, (1.0 - value) / value * (1.0 / now - 1.0 / rate.trials))
+    odds = np.maximum(truth, 1e-300) / np.maximum(1.0 - truth, 1e-12)
+    return np.asarray(np.maximum(np.rint(1.0 / (1.0 / rate.trials + people * odds)), 1.0))
 
 
 def measured(measure: Callable[..., FloatArray], *spreads: Spread, falls: bool = False) -> Differential:
