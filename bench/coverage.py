@@ -174,7 +174,7 @@ def search_cells(full: bool) -> Iterator[Row]:
 
 
 def pair_cells(full: bool) -> Iterator[Row]:
-    sizes = {(n, k): 2000 for n in (200, 500) for k in (1, 5, 20)} | {(2000, 1): 1000, (2000, 5): 500, (2000, 20): 500}
+    sizes = {(n, k): 2000 for n in (200, 500) for k in (1, 5, 20)} | {(2000, 1): 2000, (2000, 5): 2000, (2000, 20): 500}
     across = {(200, 200): 2000, (500, 200): 2000, (100, 1000): 2000}
     if not full:
         sizes, across = {(200, 1): 300, (200, 5): 200}, {(200, 100): 100}
