@@ -153,6 +153,8 @@ def start(faces: Path, out: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # a shell's background job ignores SIGINT, and its children inherit that: a user's terminal does not
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
