@@ -154,7 +154,7 @@ def start(faces: Path, out: Path) -> "subprocess.Popen[str]":
         text=True,
         start_new_session=True,
         # a shell's background job ignores SIGINT, and its children inherit that: a user's terminal does not
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (no threads yet)
     )
 
 
