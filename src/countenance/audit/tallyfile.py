@@ -11,8 +11,10 @@ import io
 import json
 import math
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -39,6 +41,21 @@ from countenance.errors import TalliesError
 
 __all__ = ["MOST_BYTES", "load_tallies", "save_tallies"]
 
+#: What zipfile, zlib, json, numpy and a header of the wrong shape raise on damaged input; anything else is our fault.
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 MOST_BYTES = 1 << 30
 MOST_HEADER = 64 << 20
 MOST_MEMBERS = 128
@@ -183,7 +200,7 @@ def load_tallies(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> 
         raise TalliesError(f"{where}: no such file; check the name") from error
     except OSError as error:
         raise TalliesError(f"{where}: cannot be read: {error.strerror}; check the file") from error
-    except Exception as error:  # zipfile, zlib and json each raise their own kinds on damaged input
+    except DAMAGED as error:
         raise TalliesError(f"{where}: not a file of tallies, or damaged; make it again with --save-tallies") from error
 
 
