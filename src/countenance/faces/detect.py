@@ -60,7 +60,8 @@ def non_maximum_suppression(boxes: Array, scores: Array, overlap: float = OVERLA
             continue
         kept.append(i)
         sides = np.minimum(boxes[i, 2:], boxes[i + 1 :, 2:]) - np.maximum(boxes[i, :2], boxes[i + 1 :, :2])
-        shared = np.prod(np.clip(sides, 0, None), axis=1)
+        sides = np.maximum(sides, 0)
+        shared = sides[:, 0] * sides[:, 1]
         gone[i + 1 :] |= shared > overlap * (areas[i] + areas[i + 1 :] - shared)
     return order[kept]
 
@@ -74,10 +75,10 @@ def _centerface(outputs: list[Array], threshold: float, _shape: tuple[int, int])
     height, width = np.exp(scale[:, index]) * 4
     shift = offset[:, index]
     top, left = (rows + shift[0] + 0.5) * 4 - height / 2, (columns + shift[1] + 0.5) * 4 - width / 2
-    boxes = np.stack([left, top, left + width, top + height], axis=1)
+    boxes = np.array([left, top, left + width, top + height]).T
     places = points[:, index].reshape(5, 2, -1)
-    landmarks = np.stack([places[:, 1] * width + left, places[:, 0] * height + top], axis=-1)
-    return boxes, heat[0, index], landmarks.transpose(1, 0, 2)
+    landmarks = np.array([places[:, 1] * width + left, places[:, 0] * height + top])
+    return boxes, heat[0, index], landmarks.transpose(2, 1, 0)
 
 
 def _yunet(outputs: list[Array], threshold: float, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
