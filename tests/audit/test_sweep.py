@@ -1,7 +1,6 @@
 """The one pass against every comparison written out, on data whose scores float32 holds exactly."""
 
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import brute
@@ -126,7 +125,7 @@ def test_one_person_with_most_of_the_photos():
 @settings(max_examples=20, deadline=None)
 @given(template_sets(), st.integers(1, 6), st.randoms())
 def test_workers_of_some_tiles_each_merge_to_the_whole(templates, panel, random):
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "PANEL", panel)
         made = People([templates])
         everyone = np.arange(templates.count)
@@ -137,10 +136,10 @@ def test_workers_of_some_tiles_each_merge_to_the_whole(templates, panel, random)
             ends = (left, right) if search else (left, left)
             ready, _ = prepare(*ends, not search, nobody, *shape, [], 0)
             mate = np.full(templates.count, 0.0, np.float32) if search else None
-            whole, parts = Worker(ready, mate, pool, 1), [Worker(ready, mate, pool, 1) for _ in range(3)]
+            whole, parts = Worker(ready, mate), [Worker(ready, mate) for _ in range(3)]
             for tile in ready.tiles:
-                whole.count([tile])
-                random.choice(parts).count([tile])
+                whole.count(tile)
+                random.choice(parts).count(tile)
             random.shuffle(parts)
             merged = parts[0].sums.merge(parts[1].sums, ready).merge(parts[2].sums, ready)
             for field in dataclasses.fields(merged):

@@ -19,7 +19,7 @@ from countenance.errors import InputError
 
 __all__ = ["Grid", "Plan", "Side", "make_grid", "make_ladder", "round_up"]
 
-PANEL = 2048
+PANEL = 1024
 PURE = 256
 BINS = 8192
 MIN_BINS = 256

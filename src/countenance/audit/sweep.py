@@ -1,11 +1,15 @@
 """The one pass over all comparisons: templates in, tallies out."""
 
+import functools
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from countenance.audit.accumulate import Sums
+from countenance.audit.blas import one_thread
 from countenance.audit.finish import finish
 from countenance.audit.people import People
 from countenance.audit.plan import PURE, Plan
@@ -110,10 +114,23 @@ def _run(
     plan: Plan, mated: Mated, left: Sides, right: Sides, subjects: int, search: bool, threads: int, report: _Progress
 ) -> Sweep:
     mate = _best_mates(plan, mated) if search else None
-    with ThreadPoolExecutor(threads) as pool:
-        worker = Worker(plan, mate, pool, threads)
-        worker.count(plan.tiles, lambda tile: report.add(plan, tile))
-    return finish(plan, worker.sums, mated, mate, left, right, subjects)
+    lock, tiles = threading.Lock(), iter(plan.tiles)
+
+    def work(_: int) -> Sums:
+        worker = Worker(plan, mate)
+        while True:
+            with lock:
+                tile = next(tiles, None)
+            if tile is None:
+                return worker.sums
+            worker.count(tile)
+            with lock:
+                report.add(plan, tile)
+
+    threads = max(1, min(threads, len(plan.tiles)))
+    with one_thread(), ThreadPoolExecutor(threads) as pool:
+        sums = functools.reduce(lambda a, b: a.merge(b, plan), pool.map(work, range(threads)))
+    return finish(plan, sums, mated, mate, left, right, subjects)
 
 
 def _best_mates(plan: Plan, mated: Mated) -> Float32Array:

@@ -1,7 +1,5 @@
 """One worker of the pass: takes tiles, counts them, and owns the buffers, so its memory is a few tiles."""
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,15 +11,13 @@ from countenance.audit.tallies import Float32Array, IntArray
 
 __all__ = ["Worker"]
 
-Tile = tuple[int, int]
 DIAGONAL = 256
 _NONE = np.zeros((0, 1), np.int64)
 _NO_BEST = Best(np.zeros((0, 1), np.float32), _NONE, _NONE, _NONE[:, 0])
 
 
-class _Stripe(NamedTuple):
-    """What one thread counted in its rows of a tile: histogram, columns by rung, sums of squares, length of its
-    tail."""
+class _Counted(NamedTuple):
+    """What a tile holds: histogram, columns at each rung, squares there, number of comparisons to list."""
 
     hist: Any
     col: Any
@@ -32,16 +28,15 @@ class _Stripe(NamedTuple):
 class Worker:
     """Counts tiles into one `Sums`. ``mate`` (left templates,): each probe's best mated score, for a search.
 
-    Rows of a tile are shared among ``threads`` threads of ``pool``. All sums are integers, so their number changes
-    nothing.
+    Several workers take the tiles of one plan; all sums are integers, so who took which changes nothing.
     """
 
-    def __init__(self, plan: Plan, mate: Float32Array | None, pool: ThreadPoolExecutor, threads: int) -> None:
-        self.plan, self.pool, self.threads = plan, pool, threads
+    def __init__(self, plan: Plan, mate: Float32Array | None) -> None:
+        self.plan = plan
         self.sums = Sums.empty(plan, mate is not None)
         self.mate = np.zeros(0, np.float32) if mate is None else np.where(np.isneginf(mate), np.float32(np.inf), mate)
         room = plan.left.widest * plan.right.widest
-        self._scores = [np.empty(room, np.float32) for _ in range(2)]
+        self._scores = np.empty(room, np.float32)
         self._codes = np.empty(room, np.uint8)
         self._tail = (np.empty(room, np.float32), np.empty(room, np.int32), np.empty(room, np.int32))
         self._grid = self._watching()
@@ -53,41 +48,17 @@ class Worker:
         watched[self.sums.tail.cut :] = kernels.SPLIT
         return np.float32(grid.scale), np.int32(grid.offset), grid.lut, grid.steps, watched
 
-    def count(self, tiles: Iterable[Tile], done: Callable[[Tile], None] = lambda _: None) -> None:
-        """Add tiles. While one is counted the next is multiplied; they are counted one after the other, in their
-        order."""
-        with ThreadPoolExecutor(1) as counter:
-            running: list[tuple[Tile, Future[None]]] = []
-            for turn, tile in enumerate(tiles):
-                if len(running) == 2:
-                    self._finished(running, done)
-                running.append((tile, counter.submit(self._tally, tile, self._multiply(tile, turn % 2))))
-            while running:
-                self._finished(running, done)
-
-    @staticmethod
-    def _finished(running: list[tuple[Tile, "Future[None]"]], done: Callable[[Tile], None]) -> None:
-        tile, future = running.pop(0)
-        future.result()
-        done(tile)
-
-    def _multiply(self, tile: Tile, buffer: int) -> Float32Array:
-        """The dot products of a tile, in one of the two buffers."""
+    def count(self, tile: tuple[int, int]) -> None:
+        """Add one tile."""
         left, right = self.plan.left.panels[tile[0]], self.plan.right.panels[tile[1]]
         shape = left.end - left.start, right.end - right.start
-        scores = self._scores[buffer][: shape[0] * shape[1]].reshape(shape)
+        scores = self._scores[: shape[0] * shape[1]].reshape(shape)
         vectors = self.plan.left.vectors[left.start : left.end], self.plan.right.vectors[right.start : right.end]
         diagonal = self.plan.symmetric and tile[0] == tile[1]
         step = DIAGONAL if diagonal else shape[0]  # below the diagonal nothing is looked at
         for at in range(0, shape[0], step):
             first = at if diagonal else 0
             np.matmul(vectors[0][at : at + step], vectors[1][first:].T, out=scores[at : at + step, first:])
-        return scores
-
-    def _tally(self, tile: Tile, scores: Float32Array) -> None:
-        """Count one tile, whose dot products are ``scores``."""
-        left, right = self.plan.left.panels[tile[0]], self.plan.right.panels[tile[1]]
-        diagonal = self.plan.symmetric and tile[0] == tile[1]
         if _even(left, right):
             self._even(scores, left, right, diagonal)
         else:
@@ -99,16 +70,9 @@ class Worker:
         row = np.empty((left.last - left.first, rungs), np.int32)
         codes = self._codes[: scores.size].reshape(scores.shape)
         skip = self._skip(left, right, diagonal)
-        blocks = np.linspace(0, left.last - left.first, self.threads + 1).astype(int)
-        if diagonal:  # the later rows of a diagonal tile are shorter
-            blocks = np.rint(blocks[-1] * (1 - np.sqrt(1 - np.linspace(0, 1, self.threads + 1)))).astype(int)
-
-        def work(k: int) -> _Stripe:
-            return self._stripe(scores, (blocks[k], blocks[k + 1]), (left, right), row, codes, skip)
-
-        stripes = list(self.pool.map(work, range(self.threads)))
-        self._add(stripes, row, left, right)
-        self._keep(self._listed(stripes, blocks * left.size * scores.shape[1], left.start, right.start))
+        found = self._counted(scores, left, right, row, codes, skip)
+        self._add(found, row, left, right)
+        self._keep(found.tail, left.start, right.start)
 
     def _skip(self, left: Panel, right: Panel, diagonal: bool) -> IntArray:
         """(2, rows) the columns of each row's own subject, from and to; in a diagonal tile all up to its end."""
@@ -119,31 +83,23 @@ class Worker:
             skip[0] = 0
         return np.ascontiguousarray(skip)
 
-    def _stripe(
-        self,
-        scores: Float32Array,
-        blocks: tuple[int, int],
-        panels: tuple[Panel, Panel],
-        row: Any,
-        codes: Any,
-        skip: IntArray,
-    ) -> _Stripe:
-        plan, (left, right) = self.plan, panels
-        rows = int(blocks[0]) * left.size, int(blocks[1]) * left.size
+    def _counted(
+        self, scores: Float32Array, left: Panel, right: Panel, row: Any, codes: Any, skip: IntArray
+    ) -> _Counted:
+        plan, rows = self.plan, (0, len(scores))
         rungs = len(plan.grid.ladder) + 1
         sizes, people = (left.size, right.size), right.last - right.first
         straight = 0 if right.size == 1 else people * right.size
         place = np.arange(straight, dtype=np.int32).reshape(right.size, -1).T.ravel()
         hist, col = np.zeros(len(plan.grid.base) + 1, np.uint32), np.zeros((rungs, people), np.uint16)
         norms = plan.left.norms[left.start : left.end], plan.right.norms[right.start : right.end]
-        tail = [part[rows[0] * scores.shape[1] :] for part in self._tail]
         listed = kernels.flat(
             *(scores, (*rows, plan.euclidean), norms, skip, self._grid, hist, place, codes),
-            (*tail, 0, self.sums.tail.cut),
+            (*self._tail, 0, self.sums.tail.cut),
         )
         squares = np.zeros(rungs, np.int64)
         room = np.empty(people, np.uint8 if left.size * right.size < 256 else np.uint16)
-        kernels.levels(codes, (int(blocks[0]), int(blocks[1])), sizes, room, row, col, squares)
+        kernels.levels(codes, (0, len(row)), sizes, room, row, col, squares)
         if self.sums.best is not None:
             found = self.sums.best
             order = plan.right.order[right.start : right.end]
@@ -151,20 +107,19 @@ class Worker:
                 scores, (*rows, left.start), skip, order, self.mate, found.above_mate, found.score, found.reference
             )
             kernels.by_row(codes, *rows, found.counts[left.start : left.end])
-        return _Stripe(hist, col, squares, int(listed))
+        return _Counted(hist, col, squares, int(listed))
 
-    def _add(self, stripes: list[_Stripe], row: Any, left: Panel, right: Panel) -> None:
-        """What the threads counted, into the sums."""
+    def _add(self, found: _Counted, row: Any, left: Panel, right: Panel) -> None:
+        """A tile's counts, into the sums."""
         plan, sums = self.plan, self.sums
         n, pair = left.size * right.size, plan.cell_pair(left.cell, right.cell)
         one = plan.weight(n)
-        hist = sum(s.hist[:-1].astype(np.int64) for s in stripes)
-        cols = sum(s.col.T.astype(np.int32) for s in stripes)
+        hist, cols = found.hist[:-1].astype(np.int64), found.col.T.astype(np.int32)
         sums.hist[pair] += hist
         sums.row[left.first : left.last, right.cell] += row
         sums.col[right.first : right.last, left.cell] += cols
         reached = row.sum(axis=0, dtype=np.int64)
-        squares = sum(s.squares for s in stripes) if n > 1 else reached
+        squares = found.squares if n > 1 else reached
         sums.count_squares[pair] += squares
         sums.cross[pair] += reached * n
         sums.squares[pair] += np.rint(squares * (plan.unit / (n * n))).astype(np.int64)
@@ -172,12 +127,6 @@ class Worker:
             sums.hist_weight[pair] += hist * one
             sums.row_weight[left.first : left.last, right.cell] += row.astype(np.int64) * one
             sums.col_weight[right.first : right.last, left.cell] += cols.astype(np.int64) * one
-
-    def _listed(self, stripes: list[_Stripe], begins: IntArray, p0: int, q0: int) -> Iterable[tuple[Any, Any, Any]]:
-        """The tail entries of the threads, numbered as the input."""
-        for stripe, begin in zip(stripes, begins, strict=False):
-            score, left, right = (part[begin : begin + stripe.tail] for part in self._tail)
-            yield score.copy(), self.plan.left.order[p0 + left], self.plan.right.order[q0 + right]
 
     def _uneven(self, scores: Float32Array, left: Panel, right: Panel, diagonal: bool) -> None:
         """A tile of people with different numbers of templates."""
@@ -208,12 +157,14 @@ class Worker:
         )
         sums.col[right.first : right.last, left.cell] += col.astype(sums.col.dtype)
         sums.col_weight[right.first : right.last, left.cell] += col_weight
-        whole = _Stripe(None, None, _NONE, int(listed))
-        self._keep(self._listed([whole], np.zeros(1, np.int64), left.start, right.start))
+        self._keep(int(listed), left.start, right.start)
 
-    def _keep(self, listed: Iterable[tuple[Any, Any, Any]]) -> None:
+    def _keep(self, count: int, p0: int, q0: int) -> None:
+        """The tile's ``count`` comparisons to list, numbered as the input."""
+        score, left, right = self._tail[0][:count], self._tail[1][:count], self._tail[2][:count]
         tail = self.sums.tail
-        tail.chunks += [chunk for chunk in listed if len(chunk[0])]
+        if count:
+            tail.chunks.append((score.copy(), self.plan.left.order[p0 + left], self.plan.right.order[q0 + right]))
         if tail.size > 2 * TAIL:
             self.sums.tail = tail.shortened(self.plan)
             self._grid = self._watching()
