@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countenance.audit import accumulate, kernels, people, plan, sweep, worker
+from countenance.audit import accumulate, blas, kernels, people, plan, sweep, worker
 from countenance.audit.accumulate import Tail
 from countenance.audit.people import People
 from countenance.audit.prepare import prepare
@@ -243,3 +243,22 @@ def test_where_nothing_can_be_cached_the_kernels_still_compile():
     space = {}
     exec(compile("def double(x):\n    return 2 * x", "<nowhere>", "exec"), space)  # no file, so no folder for a cache
     assert kernels.compiled(space["double"])(21) == 42
+
+
+def test_products_are_held_to_one_thread_where_that_can_be_done(monkeypatch):
+    found = blas._openblas()
+    if found is not None:  # NumPy's own wheels
+        before = found[0]()
+        with blas.one_thread() as outer, blas.one_thread() as inner:
+            assert outer
+            assert inner
+            assert found[0]() == 1
+        assert found[0]() == before
+    templates = many(2, 20)
+    here = tally(templates)
+    monkeypatch.setattr(blas.np, "__file__", "/nowhere/numpy/__init__.py")
+    blas._openblas.cache_clear()
+    with blas.one_thread() as held:
+        assert not held
+    brute.same(here, tally(templates))
+    blas._openblas.cache_clear()
