@@ -1,5 +1,6 @@
 """The image libraries, imported on first use: the base install has none of them."""
 
+import functools
 import importlib
 from typing import Any
 
@@ -8,6 +9,7 @@ from countenance.errors import UnavailableError
 __all__ = ["need"]
 
 
+@functools.cache
 def need(module: str) -> Any:
     """Import a module of the ``faces`` extra.
 
