@@ -8,6 +8,7 @@ alternate, and the median of the rounds' ratios counts. The lower of the two lay
 photos and 20,000 x 1.
 """
 
+import itertools
 import json
 import os
 import statistics
@@ -17,8 +18,9 @@ import time
 
 import numpy as np
 
+from countenance.audit.rates import false_match
 from countenance.audit.sweep import tally
-from countenance.audit.tallies import System
+from countenance.audit.tallies import Group, System
 from countenance.audit.templates import TemplateSet
 
 SLICE = 40
@@ -103,6 +105,7 @@ def run(full: bool) -> dict[str, object]:
         "pairs_vs_sgemm_512_one_photo": single[0],
         "pairs_vs_sgemm_512_four_photos": several[0],
         "pairs_per_second_512": min(single[1], several[1]),
+        "interval_time_share": interval_share(people(5_000 // scale, 4, 512)),
         "pass_lfw_shape_seconds": min(pass_seconds(lfw) for _ in range(3)),
         "search_lfw_shape_seconds": _search_seconds(lfw),
         "peak_rss_200k_gb": whole["peak"],
@@ -110,6 +113,24 @@ def run(full: bool) -> dict[str, object]:
         "peak_rss_200k_tiles_share": 1 / (SLICE if full else 4),
         "pairs_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def interval_share(templates: TemplateSet) -> float:
+    """Time of every FMR with its interval over the time of the pass that found them.
+
+    Everyone, each group and each two groups, at eight thresholds: as many as an audit reports.
+    """
+    begin = time.perf_counter()
+    found = tally(templates, search=False)
+    passed = time.perf_counter() - begin
+    sweep, groups = found.need("verification"), found.groups(found.columns)
+    wanted: list[tuple[Group, Group | None]] = [(g, None) for g in (found.everyone, *groups)]
+    wanted += list(itertools.combinations(groups, 2))
+    begin = time.perf_counter()
+    for threshold in sweep.ladder[:: max(1, sweep.ladder.size // 8)][:8]:
+        for group, other in wanted:
+            false_match(found, sweep, group, float(threshold), other)
+    return (time.perf_counter() - begin) / passed
 
 
 def _search_seconds(templates: TemplateSet) -> float:
