@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from countenance.errors import ModelError
 from countenance.faces._lazy import need
 from countenance.faces.cards import ModelCard
-from countenance.faces.runtime import Network
+from countenance.faces.runtime import Network, scratch
 
 __all__ = ["MAX_SIDE", "Detection", "detect", "non_maximum_suppression"]
 
@@ -109,7 +109,7 @@ def _prepare(photo: Any, scale: float, card: ModelCard) -> Array:
     if (width, height) != photo.size:
         photo = photo.resize((width, height), pillow.Resampling.BILINEAR, reducing_gap=2.0)
     pixels = np.asarray(photo)
-    padded = np.empty((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
+    padded = scratch("photo", (1, 3, -(-height // 32) * 32, -(-width // 32) * 32))
     padded[..., height:, :], padded[..., width:] = 0, 0
     padded[0, :, :height, :width] = (pixels[:, :, ::-1] if card.channels == "bgr" else pixels).transpose(2, 0, 1)
     return padded

@@ -21,7 +21,7 @@ from countenance.faces._lazy import need
 from countenance.faces.detect import Detection
 from countenance.faces.image import decode
 from countenance.faces.models import Model, load_network, pick
-from countenance.faces.runtime import Network, cores
+from countenance.faces.runtime import Network, cores, scratch
 
 __all__ = ["Face", "PhotoResult", "Pipeline", "default_pipeline"]
 
@@ -211,7 +211,9 @@ class Pipeline:
         batch = self._prepare(chips)
         found: NDArray[Any] = network(batch)[0]
         if self.mirror:
-            found = (found + network(np.ascontiguousarray(batch[..., ::-1]))[0]) / 2
+            mirrored = scratch("mirrored", batch.shape)
+            mirrored[...] = batch[..., ::-1]
+            found = (found + network(mirrored)[0]) / 2
         if self.metric == "cosine":
             return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12), np.float32)
         return np.asarray(found, np.float32)
@@ -222,7 +224,7 @@ class Pipeline:
         gain = (card.scale / np.array(card.std)).astype(np.float32)
         shift = (np.array(card.mean) / np.array(card.std)).astype(np.float32)
         pixels = chips[..., ::-1] if card.channels == "bgr" else chips
-        batch = np.empty((len(chips), 3, *chips.shape[1:3]), np.float32)
+        batch = scratch("chips", (len(chips), 3, *chips.shape[1:3]))
         for channel in range(3):
             np.multiply(pixels[..., channel], gain[channel], out=batch[:, channel], casting="unsafe")
             batch[:, channel] -= shift[channel]

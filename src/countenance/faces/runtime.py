@@ -1,6 +1,7 @@
 """An ONNX file in, a callable network out. Which runtime runs it is known here only."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,25 @@ from numpy.typing import NDArray
 from countenance.errors import ModelError
 from countenance.faces._lazy import need
 
-__all__ = ["MAX_MODEL_BYTES", "Network", "cores", "read_model"]
+__all__ = ["MAX_MODEL_BYTES", "Network", "cores", "read_model", "scratch"]
 
 #: Largest model file read, in bytes; protobuf itself ends at 2 GiB.
 MAX_MODEL_BYTES = 1 << 30
+
+
+_KEPT = threading.local()
+
+
+def scratch(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A float32 array of this thread for ``name``, used again while its shape stays: fresh pages cost more than filling.
+
+    What it holds is old, and whoever asks for the same name next overwrites it.
+    """
+    kept: NDArray[np.float32] | None = getattr(_KEPT, name, None)
+    if kept is None or kept.shape != shape:
+        kept = np.empty(shape, np.float32)
+        setattr(_KEPT, name, kept)
+    return kept
 
 
 def cores() -> int:
