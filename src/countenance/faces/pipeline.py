@@ -28,7 +28,7 @@ __all__ = ["Face", "PhotoResult", "Pipeline", "default_pipeline"]
 #: How the face of a photo's subject is chosen among several; part of a pipeline's digest.
 SUBJECT_RULE = "area - 2 * squared distance of the box's centre from the photo's"
 #: Photos a worker takes at once; their faces go through the embedder together.
-CHUNK = 8
+CHUNK = 16
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _KEPT = threading.local()
 
 
 def scratch(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """A float32 array of this thread for ``name``, used again while its shape stays: fresh pages cost more than filling.
+    """A float32 array of this thread for ``name``, used again while its shape stays: fresh pages are slower.
 
     What it holds is old, and whoever asks for the same name next overwrites it.
     """
