@@ -20,6 +20,7 @@ from countenance.gallery.keys import KeyFile
 from countenance.gallery.live import Indexes, Live
 from countenance.gallery.log import Ledger, entry_of
 from countenance.gallery.permit import Permit
+from countenance.gallery.reviews import Decided, KeptReview, Reviews
 from countenance.gallery.store import SCHEMA_VERSION, Store
 from countenance.gallery.values import (
     Assigned,
@@ -47,16 +48,19 @@ __all__ = [
     "Candidate",
     "Collection",
     "Consent",
+    "Decided",
     "Erased",
     "Face",
     "FaceProbe",
     "Found",
     "Gallery",
+    "KeptReview",
     "Ledger",
     "NewFace",
     "Occasion",
     "Permit",
     "Probe",
+    "Reviews",
     "Token",
     "User",
     "UserProbe",

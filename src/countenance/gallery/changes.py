@@ -89,7 +89,7 @@ def delete_collection(change: Change, store: Store, name: str, occasion: Occasio
     """Delete a collection with all that is in it; the ids of its faces."""
     uid, _ = collection_row(change, name)
     rows = change.tx.rows("SELECT face_id, slot FROM faces WHERE collection = ?", (uid,))
-    for table in ("faces", "removed", "users", "tags"):
+    for table in ("faces", "removed", "users", "tags", "reviews"):
         change.tx.run(f"DELETE FROM {table} WHERE collection = ?", (uid,))  # noqa: S608
     change.tx.run("DELETE FROM collections WHERE uid = ?", (uid,))
     store.drop_partition(change.tx, uid)

@@ -20,6 +20,7 @@ from countenance.gallery.live import Index, Indexes
 from countenance.gallery.log import Ledger, entry_of
 from countenance.gallery.permit import Door, Permit
 from countenance.gallery.records import FACE_COLUMNS, open_faces, seal_face
+from countenance.gallery.reviews import Reviews
 from countenance.gallery.store import Store, marks
 from countenance.gallery.values import (
     Assigned,
@@ -58,6 +59,7 @@ class Gallery:
         self._writer = Writer(store, keys)
         self._door = Door()
         self.ledger = Ledger(store, self._writer, signing)
+        self.reviews = Reviews(store, self._writer)
 
     # -- collections ---------------------------------------------------------------------------------------------
 
@@ -262,7 +264,7 @@ class Gallery:
     # -- upkeep --------------------------------------------------------------------------------------------------
 
     def tick(self, now: datetime | None = None) -> int:
-        """Upkeep, to be called every minute or so: erase what has expired, retry purges, take up what others changed.
+        """Upkeep, to be called every minute or so: erase what has expired, retry purges, take up others' changes.
 
         Returns the number of faces that expired.
         """
@@ -274,6 +276,7 @@ class Gallery:
             )
         for name in sorted({name for name, _ in due}):
             self.erase(name, [face_id for owner, face_id in due if owner == name], _EXPIRY, reason="expired")
+        self.reviews.expire(now)
         if not self._writer.purged:
             self._writer.do(lambda _: None)
         self._live.load()

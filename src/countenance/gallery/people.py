@@ -84,7 +84,7 @@ def assign(
 ) -> Answer:
     """Give faces to a user. With a threshold, only those that score at least that with a face the user has already."""
     uid, metric = _user(change, name, user_id)
-    refused, free = _sorted_out(change, uid, user_id, face_ids, of_nobody=True)
+    refused, free = _sorted_out(change, uid, user_id, face_ids, None)
     if threshold is not None:
         low = _too_far(change, keys, uid, metric, user_id, free, threshold)
         refused |= dict.fromkeys(low, "low_match")
@@ -96,7 +96,7 @@ def assign(
 def unassign(change: Change, name: str, user_id: str, face_ids: Sequence[str], occasion: Occasion) -> Answer:
     """Take faces away from a user."""
     uid, _ = _user(change, name, user_id)
-    refused, theirs = _sorted_out(change, uid, user_id, face_ids, of_nobody=False)
+    refused, theirs = _sorted_out(change, uid, user_id, face_ids, user_id)
     _give(change, uid, name, None, theirs, occasion)
     return {"face_ids": theirs, "refused": refused}
 
@@ -114,9 +114,12 @@ def _user(change: Change, name: str, user_id: str) -> tuple[int, str]:
 
 
 def _sorted_out(
-    change: Change, uid: int, user_id: str, face_ids: Sequence[str], *, of_nobody: bool
+    change: Change, uid: int, user_id: str, face_ids: Sequence[str], owner: str | None
 ) -> tuple[dict[str, str], list[str]]:
-    """Why some of the faces cannot be used, and those that can: the user's own, or (``of_nobody``) also free ones."""
+    """Why some of the faces cannot be used, and those that can: the faces of ``owner`` (this user, or nobody).
+
+    What is as asked for already is in neither: faces that the user has, or that nobody has.
+    """
     wanted = list(dict.fromkeys(face_ids))
     owners = dict(
         change.tx.rows(
@@ -130,10 +133,10 @@ def _sorted_out(
     for face_id in wanted:
         if face_id not in owners:
             refused[face_id] = "face_not_found"
-        elif owners[face_id] == user_id or (of_nobody and owners[face_id] is None):
+        elif owners[face_id] == owner:
             usable.append(face_id)
-        else:
-            refused[face_id] = "of_another_user" if owners[face_id] is not None else "face_not_found"
+        elif owners[face_id] not in (None, user_id):
+            refused[face_id] = "of_another_user"
     return refused, usable
 
 
