@@ -41,6 +41,7 @@ def finish(
     if plan.symmetric:
         first, second = np.minimum(first, second), np.maximum(first, second)
     nonmated, weight = _split(plan, sums)
+    mated_counts, mated_weight = _mated_counts(plan, mated)
     return Sweep(
         symmetric=plan.symmetric,
         grid=plan.grid.edges,
@@ -49,8 +50,8 @@ def finish(
         pairs=plan.pairs,
         nonmated=nonmated,
         nonmated_weight=weight,
-        mated=_mated_counts(plan, mated)[0],
-        mated_weight=_mated_counts(plan, mated)[1],
+        mated=mated_counts,
+        mated_weight=mated_weight,
         left=left,
         right=right,
         dependence=_dependence(plan, sums, subjects),
@@ -63,7 +64,9 @@ def finish(
 
 
 def _ordered(score: Float32Array, left: IntArray, right: IntArray, sign: int) -> TailPairs:
-    order = np.lexsort((right, left, sign * score))
+    """By score (falling, where ``sign`` is -1), then left, then right; two plain sorts are faster than a lexsort."""
+    order = np.argsort(left * (1 + right.max(initial=0)) + right, kind="stable")
+    order = order[np.argsort(sign * score[order], kind="stable")]
     return TailPairs(score[order], left[order], right[order])
 
 
