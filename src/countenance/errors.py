@@ -3,6 +3,7 @@
     CountenanceError                something Countenance says in one line
     ├── InputError                  what the user gave is wrong; exit status 2
     │   ├── ImageError              a photo cannot be used: missing, truncated, too large, not an image
+    │   │   ├── ImageTooLargeError  it has more bytes or pixels than are read
     │   │   └── NoFaceError         the photo is sound, but no face was found in it
     │   ├── ManifestError           a manifest, a template file or a folder of photos is wrong
     │   ├── ScoreTableError         a table of scores is wrong
@@ -15,6 +16,7 @@
     │   └── GalleryError            a gallery cannot do what was asked
     │       ├── NotFoundError       it holds no such collection, face or user
     │       ├── ConflictError       what is there already stands against it
+    │       ├── StoreError          its store or its keys failed; what was given is not at fault
     │       └── TokenReusedError    a request token came again with another request
     ├── PermitError                 a search came without a permit that holds
     └── UnavailableError            something needed is not at hand (an extra, the network); exit status 2
@@ -29,6 +31,7 @@ __all__ = [
     "CountenanceError",
     "GalleryError",
     "ImageError",
+    "ImageTooLargeError",
     "InputError",
     "LedgerError",
     "ManifestError",
@@ -39,6 +42,7 @@ __all__ = [
     "PermitError",
     "PolicyError",
     "ScoreTableError",
+    "StoreError",
     "TalliesError",
     "TokenReusedError",
     "UnavailableError",
@@ -55,6 +59,10 @@ class InputError(CountenanceError):
 
 class ImageError(InputError):
     """A photo cannot be used."""
+
+
+class ImageTooLargeError(ImageError):
+    """A photo has more bytes or pixels than are read."""
 
 
 class NoFaceError(ImageError):
@@ -103,6 +111,10 @@ class NotFoundError(GalleryError):
 
 class ConflictError(GalleryError):
     """What the gallery holds already stands against what was asked."""
+
+
+class StoreError(GalleryError):
+    """The store or the keys of a gallery failed."""
 
 
 class TokenReusedError(GalleryError):

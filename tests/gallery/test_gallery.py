@@ -156,6 +156,8 @@ def test_users(gallery: Gallery) -> None:
         gallery.create_user("family", "anna", OPERATOR)
     given = gallery.assign("family", "anna", [ids[0], ids[1], "none"], OPERATOR)
     assert (given.face_ids, given.refused) == ((ids[0], ids[1]), {"none": "face_not_found"})
+    again = gallery.assign("family", "anna", [ids[0]], OPERATOR)
+    assert (again.face_ids, again.refused) == ((), {})
     given = gallery.assign("family", "bert", [ids[1], ids[2]], OPERATOR)
     assert (given.face_ids, given.refused) == ((ids[2],), {ids[1]: "of_another_user"})
     assert [(u.user_id, u.faces) for u in gallery.users("family")] == [("anna", 2), ("bert", 1)]
@@ -167,7 +169,7 @@ def test_users(gallery: Gallery) -> None:
     assert [c.face.user_id for c in found.candidates] == ["bert"]
     taken = gallery.unassign("family", "anna", [ids[0], ids[2], ids[5], "none"], OPERATOR)
     assert taken.face_ids == (ids[0],)
-    assert taken.refused == {ids[2]: "of_another_user", ids[5]: "face_not_found", "none": "face_not_found"}
+    assert taken.refused == {ids[2]: "of_another_user", "none": "face_not_found"}  # ids[5] is nobody's already
     gallery.delete_user("family", "anna", OPERATOR)
     assert [u.user_id for u in gallery.users("family")] == ["bert"]
     assert gallery.search("family", array[1], permit(), users=True).searched == 1

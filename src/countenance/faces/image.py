@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from countenance.errors import ImageError
+from countenance.errors import ImageError, ImageTooLargeError
 from countenance.faces._lazy import need
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "decode", "load_image", "thumbnail"]
@@ -49,8 +49,8 @@ def _read(source: Source, name: str) -> bytes:
     return data
 
 
-def _too_large(name: str) -> ImageError:
-    return ImageError(f"{name}: larger than {MAX_BYTES // 2**20} MiB: save it smaller")
+def _too_large(name: str) -> ImageTooLargeError:
+    return ImageTooLargeError(f"{name}: larger than {MAX_BYTES // 2**20} MiB: save it smaller")
 
 
 def _to_rgb(photo: Any) -> Any:
@@ -89,7 +89,8 @@ def load_image(source: Source, *, name: str | None = None, max_pixels: int = MAX
         uint8 array of shape (height, width, 3), RGB, upright.
 
     Raises:
-        ImageError: the file is missing, empty, too large, truncated, damaged, or not an image.
+        ImageError: the file is missing, empty, truncated, damaged, or not an image.
+        ImageTooLargeError: it has too many bytes or pixels.
         UnavailableError: the ``faces`` extra is not installed.
     """
     return np.asarray(decode(source, name=name, max_pixels=max_pixels))
@@ -104,7 +105,7 @@ def decode(source: Source, *, name: str | None = None, max_pixels: int = MAX_PIX
     photo = _open(pillow, data, name)
     width, height = photo.size
     if width * height > max_pixels:
-        raise ImageError(
+        raise ImageTooLargeError(
             f"{name}: {width} x {height} pixels, more than {max_pixels // 1_000_000} million: save it smaller"
         )
     try:
@@ -116,7 +117,7 @@ def decode(source: Source, *, name: str | None = None, max_pixels: int = MAX_PIX
         if orientation in _UPRIGHT:
             rgb = rgb.transpose(_UPRIGHT[orientation])
     except MemoryError as error:
-        raise ImageError(f"{name}: too large for this machine's memory: save it smaller") from error
+        raise ImageTooLargeError(f"{name}: too large for this machine's memory: save it smaller") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise ImageError(f"{name}: damaged or truncated ({reason}): copy it again from its source") from error
@@ -139,7 +140,7 @@ def _open(pillow: Any, data: bytes, name: str) -> Any:
     try:
         return pillow.open(io.BytesIO(data), formats=FORMATS)
     except pillow.DecompressionBombError as error:
-        raise ImageError(f"{name}: a decompression bomb, or far too many pixels: save it smaller") from error
+        raise ImageTooLargeError(f"{name}: a decompression bomb, or far too many pixels: save it smaller") from error
     except Exception as error:
         raise ImageError(
             f"{name}: not an image that can be read (JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, JPEG 2000, AVIF)"

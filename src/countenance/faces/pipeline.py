@@ -173,20 +173,24 @@ class Pipeline:
         Args:
             photo: (height, width, 3) uint8, as `load_image` gives it.
         """
-        image = need("PIL.Image").fromarray(photo)
-        found = sorted(self._found(image, self.threads), key=_area, reverse=True)
-        return [self._measured(image, one) for one in found]
+        return [face for face, _ in self.look(need("PIL.Image").fromarray(photo), threads=self.threads)]
+
+    def look(self, photo: Any, *, most: int | None = None, threads: int = 1) -> list[tuple[Face, NDArray[np.uint8]]]:
+        """Find the faces of an upright Pillow photo, largest first, at most so many, each with its chip."""
+        found = sorted(self._found(photo, threads), key=_area, reverse=True)
+        return [self._measured(photo, one) for one in found[:most]]
 
     def _found(self, photo: Any, threads: int) -> list[Detection]:
         """Where the faces are, strongest first."""
         network = self._network(self.detector, threads)
         return detect.detect(photo, network, self.detector.card, self.detection_threshold)
 
-    def _measured(self, photo: Any, found: Detection) -> Face:
-        """One face with its quality, measured on the chip that would be embedded."""
+    def _measured(self, photo: Any, found: Detection) -> tuple[Face, NDArray[np.uint8]]:
+        """One face with its quality, measured on the chip that would be embedded; and that chip."""
         points = np.array(found.landmarks)
-        measured = quality.measure(self.chip(photo, points), points, found.score)
-        return Face(found.box, found.score, found.landmarks, measured)
+        chip = self.chip(photo, points)
+        measured = quality.measure(chip, points, found.score)
+        return Face(found.box, found.score, found.landmarks, measured), chip
 
     def chip(self, photo: Any, landmarks: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Cut one face out of a photo (array or Pillow image) as the embedder wants it; (side, side, 3) uint8."""

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from countenance.errors import ModelError
 from countenance.faces._lazy import need
 
-__all__ = ["MAX_MODEL_BYTES", "Network", "cores", "read_model", "scratch"]
+__all__ = ["MAX_MODEL_BYTES", "Network", "cores", "read_model", "scratch", "seconds_in_networks"]
 
 #: Largest model file read, in bytes; protobuf itself ends at 2 GiB.
 MAX_MODEL_BYTES = 1 << 30
@@ -30,6 +31,11 @@ def scratch(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         kept = np.empty(shape, np.float32)
         setattr(_KEPT, name, kept)
     return kept
+
+
+def seconds_in_networks() -> float:
+    """How long this thread has been inside of networks so far, in seconds of the clock on the wall."""
+    return float(getattr(_KEPT, "seconds", 0.0))
 
 
 def cores() -> int:
@@ -182,10 +188,13 @@ class Network:
         return [np.concatenate(parts) for parts in zip(*each, strict=True)]
 
     def _run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        began = time.perf_counter()
         try:
             return self._session.run(None, {self._input: batch})  # type: ignore[no-any-return]
         except Exception as error:
             raise ModelError(f"{self.name}: failed on input of shape {batch.shape} ({_first_line(error)})") from error
+        finally:
+            _KEPT.seconds = seconds_in_networks() + time.perf_counter() - began
 
 
 def check_output(network: Network, card: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from countenance.errors import GalleryError, NotFoundError
+from countenance.errors import NotFoundError, StoreError
 from countenance.gallery.changes import read_collection
 from countenance.gallery.index import Hit, Lock, VectorIndex
 from countenance.gallery.keys import KeyFile
@@ -98,11 +98,11 @@ def changes_since(tx: Tx, keys: KeyFile, collection: Collection, base: int) -> C
 
 
 def explain(store: Store, uid: int, lost: list[str]) -> None:
-    """A key may be gone because its face was erased since our view began; a fresh view tells. Raises GalleryError."""
+    """A key may be gone because its face was erased since our view began; a fresh view tells. Raises StoreError."""
     for face_id in lost:
         with store.read() as tx:
             if tx.rows("SELECT 1 FROM faces WHERE collection = ? AND face_id = ?", (uid, face_id)):
-                raise GalleryError(
+                raise StoreError(
                     f"face {face_id}: its key is missing; the store is older than faces.keys, or that file was lost"
                 )
 

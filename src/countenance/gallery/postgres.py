@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, LiteralString
 
-from countenance.errors import GalleryError, UnavailableError
+from countenance.errors import GalleryError, StoreError, UnavailableError
 from countenance.gallery.store import SCHEMA, Tx
 
 try:
@@ -92,7 +92,7 @@ class PostgresStore:
             connection = psycopg.connect(self._url, autocommit=True)
             connection.execute("SET synchronous_commit = on")
         except psycopg.OperationalError as error:
-            raise GalleryError(f"database: does not answer ({_first_line(error)}); start it, or mend the URL") from None
+            raise StoreError(f"database: does not answer ({_first_line(error)}); start it, or mend the URL") from None
         self._opened.append(connection)
         return connection
 
@@ -104,7 +104,7 @@ class PostgresStore:
         try:
             yield _Transaction(connection)
         except psycopg.OperationalError as error:
-            raise GalleryError(f"database: went away ({_first_line(error)}); try again") from None
+            raise StoreError(f"database: went away ({_first_line(error)}); try again") from None
         finally:
             if not connection.closed:
                 connection.execute("ROLLBACK")

@@ -177,7 +177,7 @@ class Erased:
 
 @dataclass(frozen=True)
 class Assigned:
-    """Faces given to a user (or taken away), and for each of the others why not.
+    """Faces that were given to a user (or taken away) just now, and why some could not be.
 
     Reasons: ``face_not_found``, ``of_another_user``, ``low_match``.
     """

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from countenance.errors import GalleryError
+from countenance.errors import StoreError
 from countenance.gallery.keys import KeyFile
 from countenance.gallery.store import Store, Tx, marks
 from countenance.ledger import Edge, Entry
@@ -31,7 +31,7 @@ def node(tx: Tx, level: int, position: int) -> bytes:
     """One stored node of the tree. Raises GalleryError when it is gone."""
     found = tx.rows("SELECT hash FROM tree WHERE level = ? AND position = ?", (level, position))
     if not found:
-        raise GalleryError(f"ledger: node ({level}, {position}) is missing from the store; restore it from a backup")
+        raise StoreError(f"ledger: node ({level}, {position}) is missing from the store; restore it from a backup")
     return bytes(found[0][0])
 
 
@@ -101,7 +101,7 @@ class Writer:
         future: Future[T] = Future()
         with self._closing:
             if self._closed:
-                raise GalleryError("the gallery is closed; open it again")
+                raise StoreError("the gallery is closed; open it again")
             self._queue.put((operation, future))
         return future.result()
 
@@ -147,7 +147,7 @@ class Writer:
             self._edge = None
             for _, future in work:
                 if not future.done():
-                    future.set_exception(GalleryError(f"the change could not be made durable ({error}); try again"))
+                    future.set_exception(StoreError(f"the change could not be made durable ({error}); try again"))
             return
         for future, result in done:
             future.set_result(result)

@@ -5,8 +5,11 @@ from countenance.errors import (
     CountenanceError,
     GalleryError,
     ImageError,
+    ImageTooLargeError,
     NotFoundError,
     PermitError,
+    PolicyError,
+    StoreError,
     TokenReusedError,
     UnavailableError,
 )
@@ -19,8 +22,11 @@ _CODES: tuple[tuple[type[CountenanceError], str], ...] = (
     (NotFoundError, "ResourceNotFoundException"),
     (ConflictError, "ConflictException"),
     (PermitError, "AccessDeniedException"),
+    (StoreError, "InternalServerError"),
+    (ImageTooLargeError, "ImageTooLargeException"),
     (ImageError, "InvalidImageFormatException"),
     (GalleryError, "InvalidParameterException"),
+    (PolicyError, "InvalidParameterException"),
     (UnavailableError, "InternalServerError"),
 )
 
@@ -47,8 +53,8 @@ class Refused(WireError):
 
 
 def wire_error(error: CountenanceError) -> WireError:
-    """The client's view of an error of the domain. What is not of these classes is our fault and says nothing."""
+    """The client's view of an error of the domain. What is not of these classes is our fault."""
     for kind, code in _CODES:
         if isinstance(error, kind):
             return WireError(code, str(error))
-    return WireError("InvalidParameterException", str(error))
+    return WireError("InternalServerError", "this server failed; its operator finds the request in the log by its id")
