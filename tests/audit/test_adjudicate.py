@@ -135,3 +135,29 @@ def test_the_next_best_mate_far_down_the_list_is_ranked_against_the_system():
     assert after.search.candidates.mated_rank[0] == 78
     kept = adjudicate(found, [Verdict("q0", "p2", "different")])
     assert kept.search.candidates.mated_rank[0] == found.search.candidates.mated_rank[0]
+
+
+def test_a_next_best_mate_among_the_best_is_ranked_exactly():
+    templates, probe = searched_by(best=60, next_best=56, stranger=58)
+    found = tally(templates, probes=probe, gallery=templates, verification=False)
+    assert found.search.candidates.mated_rank[0] == 1
+    after = adjudicate(found, [Verdict("q0", "p0", "different")])
+    assert after.search.candidates.mated_score[0] == np.float32(48 / 64)
+    assert after.search.candidates.mated_rank[0] == 2
+
+
+def searched_by(best, next_best, stranger):
+    """A probe, two photos of the same person and many others; numbers say how many of 64 signs agree with the probe."""
+    vectors = np.random.default_rng(11).choice([-1, 1], (80, 64))
+    probe = np.ones((1, 64), int)
+    for row, agree in enumerate((best, next_best, stranger)):
+        vectors[row] = np.where(np.arange(64) < agree, 1, -1)
+    templates = template_set(vectors, [0, 0, *range(1, 79)])
+    return templates, replace(template_set(probe, [0]), paths=("q0",))
+
+
+def test_tallies_of_a_score_table_are_corrected_in_the_table():
+    templates = template_set(np.random.default_rng(2).choice([-1, 1], (6, 16)), [0, 0, 1, 1, 2, 2])
+    found = replace(tally(templates), inputs={"scores": "scores.csv"})
+    with pytest.raises(TalliesError, match="correct its labels instead"):
+        adjudicate(found, [Verdict("p1", "p2", "same")])

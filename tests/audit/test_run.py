@@ -15,6 +15,7 @@ from countenance.audit.result import Estimate, SearchGroup, SearchPoint
 from countenance.audit.search import _contrasts
 from countenance.audit.tallies import Failures, System
 from countenance.errors import NotEnoughDataError, TalliesError
+from countenance.trials import read_scores
 
 TWO = (("gender", ("female", "male")), ("site", ("x", "y", "z")))
 DOCUMENTED = System("engine", "p", "cosine", 0.6, "the makers' threshold for comparing two photos (1:1)")
@@ -93,6 +94,42 @@ def test_other_headlines() -> None:
     only_search = audit(replace(plain, verification=None))
     assert only_search.verification is None
     assert only_search.search is not None
+
+
+def test_a_headline_without_an_error_gives_the_bound_beside_it() -> None:
+    people = replace(population(3, people=50, groups=TWO), system=DOCUMENTED)
+    told = audit(tally(people, thresholds=(0.9999999,)), Options(thresholds=(0.9999999,)))
+    assert "matched none of 50 people to somebody else among 49 others (at most 7.4 %)." in told.headline
+    alone = audit(tally(people, thresholds=(0.9999999,), search=False), Options(thresholds=(0.9999999,)))
+    high = alone.verification.thresholds[0].fmr.interval.high
+    assert f"took none in {alone.counts.nonmated:,} pairs of different people" in alone.headline
+    assert alone.headline.endswith(f"(at most {100 * high:.2g} %).")
+
+
+def test_probes_that_all_meet_themselves_have_no_rate_of_being_taken_for_others() -> None:
+    people = population(3, people=50, groups=TWO)
+    probes = replace(people, paths=tuple(f"again {path}" for path in people.paths))
+    told = audit(tally(people, probes=probes, gallery=people), Options(thresholds=(0.5,)))
+    assert told.reasons["gallery_sizes"] == "every probe of everyone has its own person in the gallery"
+    assert told.gallery_sizes == ()
+    assert (told.search.probes, told.search.references, told.search.pairs) == (0, 0, ())
+    assert {p.origin for p in told.search.points} == {"target", "asked"}  # no sweep: there are no scores to sweep over
+    assert all(p.everyone.fpir.value is None and p.groups == () for p in told.search.points)
+    assert all(p.everyone.mated_probes == people.count for p in told.search.points)
+
+
+def test_a_group_that_was_only_compared_with_others_has_no_curve(tmp_path) -> None:
+    table = tmp_path / "scores.csv"
+    random = np.random.default_rng(1)
+    rows = [f"f{i},m{j},f{i},m{j},{random.normal():.4f},f,m" for i in range(12) for j in range(12)]
+    head = "probe,reference,probe_subject,reference_subject,score,probe_sex,reference_sex"
+    table.write_text("\n".join([head, *rows]) + "\n")
+    told = audit(read_scores(table), Options(thresholds=(1.0,)))
+    assert [dict(c.group) for c in told.verification.curves] == [{}]
+    women = next(g for g in told.verification.groups if g.group == {"sex": "f"})
+    assert women.subjects == 12
+    assert women.fmr.value is None
+    assert women.fmr.reason == "no comparison of different people in f"
 
 
 def test_a_headline_without_a_measured_rate_says_why() -> None:
@@ -216,6 +253,9 @@ def test_a_suspect_carries_the_verdict_given_on_it() -> None:
     assert {listed[0].left_path, listed[0].right_path} == {f"{copied}.jpg", f"{copied + 1}.jpg"}
     judged = audit(mislabelled, verdicts=[Verdict(f"{copied + 1}.jpg", f"{copied}.jpg", "different")])
     assert [s.verdict for s in judged.suspects] == ["different", *[None] * (len(listed) - 1)]
+    told = judged.to_json()["suspects"][0]
+    assert {told["left_path"], told["right_path"]} == {f"{copied}.jpg", f"{copied + 1}.jpg"}
+    assert (told["kind"], told["verdict"]) == ("mated_unlike", "different")
 
 
 def test_a_second_system_is_compared(found) -> None:

@@ -1,7 +1,9 @@
 """The one pass against every comparison written out, on data whose scores float32 holds exactly."""
 
+import _ctypes
 import dataclasses
 from dataclasses import replace
+from pathlib import Path
 
 import brute
 import numpy as np
@@ -261,4 +263,25 @@ def test_products_are_held_to_one_thread_where_that_can_be_done(monkeypatch):
     with blas.one_thread() as held:
         assert not held
     brute.same(here, tally(templates))
+    blas._openblas.cache_clear()
+
+
+def test_only_a_library_that_says_how_many_threads_it_uses_is_held(monkeypatch, tmp_path):
+    found = blas._openblas()
+    if found is None:
+        pytest.skip("NumPy comes without its own OpenBLAS")
+    folder = Path(np.__file__).parent.parent / "numpy.libs"
+    real = next(f for f in sorted(folder.glob("*openblas*")) if "scipy" in f.name)
+    (tmp_path / "numpy.libs").mkdir()
+    (tmp_path / "numpy.libs" / "a-openblas-of-another-kind.so").symlink_to(_ctypes.__file__)
+    monkeypatch.setattr(blas.np, "__file__", str(tmp_path / "numpy" / "__init__.py"))
+    blas._openblas.cache_clear()
+    assert blas._openblas() is None
+    (tmp_path / "numpy.libs" / real.name).symlink_to(real)
+    blas._openblas.cache_clear()
+    before = found[0]()
+    with blas.one_thread() as held:
+        assert held
+        assert found[0]() == 1
+    assert found[0]() == before
     blas._openblas.cache_clear()

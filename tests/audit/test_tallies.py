@@ -307,6 +307,29 @@ def test_scores_without_subjects_are_tallies_too(saved, tmp_path):
     assert load_tallies(path).verification.tail_cut == np.inf
 
 
+def test_scores_finer_than_float32_are_kept_as_they_were_written(saved, tmp_path):
+    found = load_tallies(saved)
+    tail = found.verification.tail
+    fine = replace(tail, score=tail.score.astype(np.float64) + 1e-12)
+    assert (fine.score != fine.score.astype(np.float32)).all()
+    path = tmp_path / "a.tallies"
+    save_tallies(replace(found, verification=replace(found.verification, tail=fine)), path)
+    again = load_tallies(path).verification.tail.score
+    assert again.dtype == np.float64
+    np.testing.assert_array_equal(again, fine.score)
+
+
+def test_people_without_lists_of_pairs_get_new_numbers_too(saved, tmp_path):
+    found = load_tallies(saved)
+    bare = replace(found.verification, tail=None, tail_cut=None, mated_low=None)
+    path = tmp_path / "a.tallies"
+    save_tallies(replace(found, verification=bare, search=None), path)
+    again = load_tallies(path).verification
+    assert again.tail is again.mated_low is None
+    assert np.array_equal(np.sort(again.left.subject), np.sort(bare.left.subject))
+    assert np.array_equal(np.sort(again.dependence.row_pairs, 0), np.sort(bare.dependence.row_pairs, 0))
+
+
 def test_whole_numbers_of_every_size_are_kept(saved, tmp_path):
     found = load_tallies(saved)
     for value in (0, -1, 2**40):

@@ -83,7 +83,7 @@ def adjudicate(tallies: Tallies, verdicts: Iterable[Judged]) -> Tallies:
         apart = finder.find(sweep.mated_low, [v for v in wanted if v.verdict == "different"], wanted, met)
         removed["same"] += int(gone.sum())
         removed["different"] += int(apart.sum())
-        changed[name] = _without_mated(tallies, _without_nonmated(tallies, sweep, gone), apart)
+        changed[name] = _without_mated(tallies, _without_nonmated(tallies, sweep, finder.sides, gone), apart)
     notes = list(tallies.notes)
     idle = len(wanted) - len(met)
     if idle:
@@ -156,14 +156,14 @@ class _Lost:
         return self.rest - self.kept.size
 
 
-def _without_nonmated(tallies: Tallies, sweep: Sweep, gone: NDArray[np.bool_]) -> Sweep:
+def _without_nonmated(tallies: Tallies, sweep: Sweep, sides: tuple[Sides, Sides], gone: NDArray[np.bool_]) -> Sweep:
     tail, sums = sweep.tail, sweep.dependence
     if tail is None or sums is None or not gone.any():
         return sweep
     changed = {f.name: value.copy() for f in fields(sums) if (value := getattr(sums, f.name)) is not None}
     nonmated, weight, pairs = sweep.nonmated.copy(), sweep.nonmated_weight.copy(), sweep.pairs.copy()
     below = _spread(sweep)
-    for lost in _losses(tallies, sweep, tail, gone):
+    for lost in _losses(tallies, sweep, sides, tail, gone):
         np.subtract.at(nonmated[lost.pair], _bins(sweep, lost.scores), 1)
         _reweigh(weight[lost.pair], sweep, lost, below[lost.pair])
         pairs[lost.pair] -= lost.rest == 0
@@ -192,11 +192,11 @@ def _tidy(sums: dict[str, Any], nonmated: IntArray, weight: FloatArray, at: IntA
             sums[rows] = np.where(sums[counts] == 0, np.float32(0), np.maximum(sums[rows], 0))
 
 
-def _losses(tallies: Tallies, sweep: Sweep, tail: TailPairs, gone: NDArray[np.bool_]) -> Iterable[_Lost]:
+def _losses(
+    tallies: Tallies, sweep: Sweep, sides: tuple[Sides, Sides], tail: TailPairs, gone: NDArray[np.bool_]
+) -> Iterable[_Lost]:
     """One `_Lost` for each pair of people among the entries ``gone``."""
-    left, right = sweep.left, sweep.right
-    if left is None or right is None:
-        raise TalliesError("left, right: the lists of pairs do not say whose they are; make the tallies again")
+    left, right = sides
     a, b = left.subject[tail.left], right.subject[tail.right]
     if sweep.symmetric:
         a, b = np.minimum(a, b), np.maximum(a, b)

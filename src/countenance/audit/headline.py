@@ -35,8 +35,8 @@ def headline(
         return "This data is too small to say at which threshold anybody would be confused with anybody else."
     at = next((p for p in search.points if p.threshold == first.threshold), None) if search else None
     if search is not None and at is not None and at.everyone.probes:
-        return _searched(tallies, _how(tallies.system, first, True), search, at)
-    how = _how(tallies.system, first, False)
+        return _searched(tallies, _how(tallies.system, first, first.threshold, True), search, at)
+    how = _how(tallies.system, first, first.threshold, False)
     rate, trials = first.fmr.value, first.fmr.trials or 0
     if rate is None or verification is None:
         return f"{how}: nothing could be measured ({first.fmr.reason})."
@@ -44,11 +44,9 @@ def headline(
     return f"{how}, {tallies.system.name} took {told} pairs of different people for one person{_bound(first.fmr)}."
 
 
-def _how(system: System, point: Operating, searched: bool) -> str:
+def _how(system: System, point: Operating, threshold: float, searched: bool) -> str:
     """The setting, named for what it is: a threshold made for 1:1 that is used to search is said to be so."""
-    if point.threshold is None:
-        return "At no threshold"
-    words = setting(system, point.threshold)
+    words = setting(system, threshold)
     if point.origin == "documented":
         used = ", used here to search" if searched else ""
         return f"At {system.documented_meaning or 'the threshold its makers document'}, {words}{used}"

@@ -238,23 +238,22 @@ def make_ladder(
 ) -> tuple[FloatArray, FloatArray]:
     """(all edges, ladder): rungs where a sample of non-mated scores is exceeded with chance 0.5 to 1e-6, and as asked.
 
+    ``pilot`` (k,) that sample, at least one: where two people meet, some of them are in it.
+
     Rarer than the sample can show, rungs follow a straight line in the logarithm of the chance; it only places them.
     """
-    wanted: list[float] = []
-    if pilot.size:
-        low = np.quantile(pilot, 1 - RUNGS[RUNGS * pilot.size >= 20]) if pilot.size >= 40 else np.quantile(pilot, [0.5])
-        wanted += low.tolist()
-        rare = RUNGS[len(low) :] if pilot.size >= 40 else RUNGS[1:]
-        if pilot.size >= 40:
-            chances = RUNGS[: len(low)]
-            slope = (low[-1] - low[-2]) / math.log(chances[-2] / chances[-1]) if len(low) > 1 else 0.0
-            wanted += (low[-1] + slope * np.log(chances[-1] / rare)).tolist()
-        else:
-            wanted += np.quantile(pilot, 1 - np.minimum(rare * 4, 1)).tolist()
+    if pilot.size >= 40:
+        chances = RUNGS[RUNGS * pilot.size >= 20]
+        low = np.quantile(pilot, 1 - chances)
+        slope = (low[-1] - low[-2]) / math.log(chances[-2] / chances[-1]) if len(low) > 1 else 0.0
+        rare = low[-1] + slope * np.log(chances[-1] / RUNGS[len(low) :])
+        wanted = [*low.tolist(), *rare.tolist()]
+    else:
+        wanted = np.quantile(pilot, [0.5, *(1 - np.minimum(RUNGS[1:] * 4, 1))]).tolist()
     if mated.size:
         wanted += np.quantile(mated, MATED_RUNGS).tolist()
     at = np.searchsorted(base, wanted, side="left")
-    rungs = base[np.unique(np.minimum(at, len(base) - 1))] if wanted else base[:1]
+    rungs = base[np.unique(np.minimum(at, len(base) - 1))]
     asked = _checked(thresholds)
     return np.union1d(base, asked), np.union1d(rungs, asked)
 

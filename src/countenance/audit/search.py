@@ -8,7 +8,7 @@ from countenance.audit.labels import label_of, name_of, too_small
 from countenance.audit.published import risk_ratio
 from countenance.audit.rates import false_negative_identification, false_positive_identification, nonmated_probes
 from countenance.audit.result import MatchedPair, Operating, Search, SearchContrast, SearchGroup, SearchPoint
-from countenance.audit.tallies import Float32Array, Group, Sweep, Tallies
+from countenance.audit.tallies import Candidates, Float32Array, Group, Sides, Sweep, Tallies
 
 __all__ = ["search"]
 
@@ -41,7 +41,7 @@ def search(
         probes=int(strangers.sum()),
         references=int(found.searched[strangers].max(initial=0)),
         points=tuple(listed),
-        pairs=tuple(_matched(tallies, sweep, lowest)),
+        pairs=tuple(_matched(tallies, found, sweep.left, sweep.right or sweep.left, lowest)),
         rank=rank,
     )
 
@@ -82,11 +82,8 @@ def _search_group(tallies: Tallies, sweep: Sweep, group: Group, threshold: float
     return SearchGroup(group.label, probes, hits, fpir, mated, fnir, too_small(tallies, group, sweep.left))
 
 
-def _matched(tallies: Tallies, sweep: Sweep, threshold: float) -> Iterable[MatchedPair]:
+def _matched(tallies: Tallies, found: Candidates, left: Sides, right: Sides, threshold: float) -> Iterable[MatchedPair]:
     """Each probe's best stranger at or above a threshold, most alike first."""
-    found, left, right = sweep.candidates, sweep.left, sweep.right or sweep.left
-    if found is None or left is None or right is None:
-        return
     best = np.where(nonmated_probes(found), found.scores[:, 0], -np.inf)
     order = np.lexsort((np.arange(best.size), -best))
     for probe in order[:LISTED_PAIRS]:
