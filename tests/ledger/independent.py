@@ -138,14 +138,14 @@ def open_note(key_line: str, note: str) -> tuple[int, bytes]:
 
 def verify(lines: list[str], key_line: str, kept: list[str]) -> None:
     """Raises Bad (or a plain parsing error) unless the export holds and continues every head kept elsewhere."""
-    if json.loads(lines[0])["key"] != key_line:
-        raise Bad("key")
+    keys = [(0, json.loads(lines[0])["key"])]  # each with the size from which it signs
     leaves: list[bytes] = []
     silent: set[int] = set()
     heads = []
+    following = None
     for line in lines[1:]:
         (name, value), *more = json.loads(line).items()
-        if more:
+        if more or (following and name != "head"):
             raise Bad("line")
         if name == "entry":
             entry = json.loads(value)
@@ -154,14 +154,83 @@ def verify(lines: list[str], key_line: str, kept: list[str]) -> None:
             if entry["kind"] == "retention":
                 gone = range(int(entry["detail"]["first"]), int(entry["detail"]["last"]) + 1)
                 silent -= set(gone)
+            if entry["kind"] == "key" and "ledger_key_new" in entry.get("detail", {}):
+                following = entry["detail"]["ledger_key_new"]
+                if entry["detail"]["ledger_key_old"] != keys[-1][1]:
+                    raise Bad("key replaced")
+                if following.split("+")[0] != keys[-1][1].split("+")[0] or following in [k for _, k in keys]:
+                    raise Bad("new key")
             leaves.append(hashlib.sha256(b"\x00" + value.encode()).digest())
         elif name == "leaf":
             silent.add(len(leaves))
             leaves.append(bytes.fromhex(value))
         else:
-            heads.append(open_note(key_line, value))
-    if not heads or heads[-1][0] != len(leaves) or silent:
+            heads.append(open_note(keys[-1][1], value))
+            if following:
+                heads.append(open_note(following, value))
+                if heads[-1][0] != len(leaves):
+                    raise Bad("place")
+                keys.append((len(leaves), following))
+                following = None
+    if not heads or heads[-1][0] != len(leaves) or silent or key_line not in [k for _, k in keys]:
         raise Bad("end")
-    for size, root in [*heads, *(open_note(key_line, note) for note in kept)]:
+    for size, root in [*heads, *(kept_head(keys, note) for note in kept)]:
         if size > len(leaves) or mth(leaves[:size]) != root:
             raise Bad("root")
+
+
+def kept_head(keys: list[tuple[int, str]], note: str) -> tuple[int, bytes]:
+    """A head that somebody kept, if a key signed it that was in force at its size."""
+    ends = [size for size, _ in keys[1:]] + [2**63]
+    for (begin, key), end in zip(keys, ends, strict=True):
+        try:
+            size, root = open_note(key, note)
+        except Bad:
+            continue
+        if begin <= size <= end:
+            return size, root
+    raise Bad("signature")
+
+
+def audit_path(leaf: bytes, m: int, n: int, steps: list[bytes]) -> bytes:
+    """The root that an audit path leads to, by the recursion that defines PATH(m, D[n]) (RFC 6962, 2.1.1)."""
+    if n == 1:
+        if steps:
+            raise Bad("path")
+        return leaf
+    k = 1
+    while k * 2 < n:
+        k *= 2
+    *rest, last = steps
+    if m < k:
+        return hashlib.sha256(bytes([1]) + audit_path(leaf, m, k, rest) + last).digest()
+    return hashlib.sha256(bytes([1]) + last + audit_path(leaf, m - k, n - k, rest)).digest()
+
+
+def verify_inclusion(text: str, key_line: str) -> None:
+    """Raises Bad (or a plain parsing error) unless the proof file shows its record under a head of this log."""
+    said = json.loads(text)
+    if said["kind"] != "inclusion":
+        raise Bad("kind")
+    keys = [said["key"]]
+    for one in said["keys"]:
+        new = json.loads(one["record"])["detail"]["ledger_key_new"]
+        size, root = open_note(keys[-1], one["head"])
+        if open_note(new, one["head"]) != (size, root) or size != one["index"] + 1:
+            raise Bad("key replaced")
+        under(one, size, root)
+        keys.append(new)
+    if key_line not in keys:
+        raise Bad("key")
+    under(said, *open_note(keys[-1], said["head"]))
+
+
+def under(said: dict[str, object], size: int, root: bytes) -> None:
+    leaf = bytes.fromhex(str(said["leaf"]))
+    if said["record"] is not None:
+        record = str(said["record"])
+        if hashlib.sha256(b"\x00" + record.encode()).digest() != leaf or json.loads(record)["index"] != said["index"]:
+            raise Bad("record")
+    steps = [bytes.fromhex(step) for step in said["path"]]  # type: ignore[attr-defined]
+    if audit_path(leaf, int(str(said["index"])), size, steps) != root:
+        raise Bad("path")

@@ -10,7 +10,8 @@ with open_gallery(Path("data")) as gallery:
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from countenance.gallery.live import Indexes, Live
 from countenance.gallery.log import Ledger, entry_of
 from countenance.gallery.permit import Permit
 from countenance.gallery.reviews import Decided, KeptReview, Reviews
+from countenance.gallery.signing import open_key, replace_key
 from countenance.gallery.store import SCHEMA_VERSION, Store
 from countenance.gallery.values import (
     Assigned,
@@ -40,7 +42,7 @@ from countenance.gallery.values import (
     UserProbe,
     Vector,
 )
-from countenance.ledger import SigningKey
+from countenance.gallery.writer import Writer
 
 __all__ = [
     "Assigned",
@@ -67,6 +69,8 @@ __all__ = [
     "Vector",
     "entry_of",
     "open_gallery",
+    "open_ledger",
+    "replace_key",
 ]
 
 
@@ -87,7 +91,7 @@ def open_gallery(
     store, indexes = _store(folder, database, search)
     try:
         keys = KeyFile(folder / "faces.keys", _mark(store))
-        signing = _signing_key(folder / "ledger.key")
+        signing = open_key(folder, store)
         gallery = Gallery(store, keys, signing, _secret(folder / "probe.key"), indexes(keys))
     except BaseException:
         store.close()
@@ -100,6 +104,30 @@ def open_gallery(
         gallery.close()
         raise
     return gallery
+
+
+@contextmanager
+def open_ledger(folder: Path, database: str | None = None) -> Iterator[Ledger]:
+    """The ledger of the gallery in ``folder`` alone: no face is read, so it is ready at once, also beside a server.
+
+    Raises GalleryError where there is no gallery: none is made.
+    """
+    if not (folder / "faces.keys").exists() or not (database or (folder / "gallery.db").exists()):
+        where = "its keys and the database's URL" if database else "the folder, or the database's URL"
+        raise GalleryError(f"{folder}: there is no gallery; give {where}")
+    store, _ = _store(folder, database, "memory")
+    try:
+        keys = KeyFile(folder / "faces.keys", _mark(store))
+        try:
+            signing, writer = open_key(folder, store), Writer(store, keys)
+            try:
+                yield Ledger(store, writer, signing)
+            finally:
+                writer.close()
+        finally:
+            keys.close()
+    finally:
+        store.close()
 
 
 def _store(folder: Path, database: str | None, search: str) -> tuple[Store, Callable[[KeyFile], Indexes]]:
@@ -131,12 +159,6 @@ def _mark(store: Store) -> bytes:
             f"gallery: its tables are of version {found.get('schema')}, this program knows {SCHEMA_VERSION}"
         )
     return sha256(found["gallery"].encode()).digest()
-
-
-def _signing_key(path: Path) -> SigningKey:
-    if not path.exists():
-        SigningKey.generate().save(path)
-    return SigningKey.load(path)
 
 
 def _secret(path: Path) -> bytes:

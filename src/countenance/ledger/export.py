@@ -5,17 +5,19 @@
     {"leaf":"9f86d0..."}                                                 a record erased by retention: its leaf hash
     {"head":"..."}                                                       a signed head of all records above it
 
-Records stand in order, from number 0. The last line is a head.
+Records stand in order, from number 0. The last line is a head. The key in the first line is the log's first; a record
+that replaces it (``chain``) is followed at once by a head signed by both.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from countenance.errors import LedgerError
+from countenance.ledger.chain import KeyChain, opened_by_any
 from countenance.ledger.entries import Kind, Record
-from countenance.ledger.heads import TreeHead, VerifyingKey
+from countenance.ledger.heads import TreeHead, VerifyingKey, head_of
 from countenance.ledger.merkle import Edge, leaf_hash
 
 __all__ = ["EXPORT_FORMAT", "Checked", "check_export", "export_lines"]
@@ -27,17 +29,27 @@ EXPORT_FORMAT = "countenance-ledger-export/1"
 class Checked:
     """What checking an export found to hold.
 
-    ``head`` is the last one in it, ``heads`` how many of its heads hold, ``kept`` how many of those kept elsewhere;
-    ``erased`` the numbers of the records whose bodies are gone (each named by a later record); ``key`` the log's key,
-    ``trusted`` whether the caller vouched for it. With an untrusted key the export is only shown to agree with itself.
+    ``size`` records; ``head`` is the last one (None where there is none), ``heads`` how many hold, ``kept`` how many of
+    those kept elsewhere; ``unsigned`` records stand under no head yet, which only a log that is not exported may have.
+    ``erased`` are the numbers of the records whose bodies are gone (each named by a later record). ``keys`` are the
+    log's keys, the last of them in force; ``trusted`` whether the caller vouched for one of them. With an untrusted key
+    the export is only shown to agree with itself.
     """
 
-    head: TreeHead
+    size: int
+    head: TreeHead | None
     heads: int
     kept: int
+    unsigned: int
     erased: tuple[int, ...]
-    key: VerifyingKey
+    keys: tuple[VerifyingKey, ...]
     trusted: bool
+    root: bytes
+
+    @property
+    def key(self) -> VerifyingKey:
+        """The key in force at the end."""
+        return self.keys[-1]
 
 
 def export_lines(
@@ -45,11 +57,11 @@ def export_lines(
 ) -> Iterator[str]:
     """The lines of an export, without line ends.
 
-    ``records`` are canonical bytes, or None where erased; ``leaves`` all leaf hashes; ``heads`` signed notes in the
-    order of their sizes, the last of them over everything. Raises LedgerError when one is not signed by ``key``.
+    ``key`` is the log's first. ``records`` are canonical bytes, or None where erased; ``leaves`` all leaf hashes;
+    ``heads`` signed notes in the order of their sizes, the last of them over everything.
     """
     yield _line({"format": EXPORT_FORMAT, "key": str(key)})
-    waiting = [(key.open(note).size, note) for note in heads]
+    waiting = [(head_of(note).size, note) for note in heads]
     count = 0
     for count, (body, leaf) in enumerate(zip(records, leaves, strict=True), 1):
         yield _line({"leaf": leaf.hex()} if body is None else {"entry": body.decode()})
@@ -59,38 +71,58 @@ def export_lines(
         yield _line({"head": note})
 
 
-def check_export(lines: Iterable[str], key: VerifyingKey | None = None, kept: Sequence[str] = ()) -> Checked:
+def check_export(
+    lines: Iterable[str],
+    key: VerifyingKey | None = None,
+    kept: Sequence[str] = (),
+    *,
+    seen: Callable[[Record], None] | None = None,
+    open_ended: bool = False,
+) -> Checked:
     """Check an export from its first line to its last; every hash and signature is computed again.
 
-    ``key`` is the log's key as published; without it, the export's own is believed. ``kept`` are signed heads that were
-    kept elsewhere: each must be of this log and its root must be this log's root at that size, so a log that was cut
-    or rewritten below one of them is found out. Raises LedgerError naming the line and what does not hold.
+    ``key`` is one of the log's keys as published; without it, the export's own are believed. ``kept`` are signed heads
+    that were kept elsewhere: each must be of this log and its root must be this log's root at that size, so a log that
+    was cut or rewritten below one of them is found out. ``seen`` is called with each record that still has its body;
+    ``open_ended`` allows records behind the last head. Raises LedgerError naming the line and what does not hold.
     """
     numbered = enumerate(lines, 1)
-    own = _key(next(numbered, (1, "{}"))[1])
-    if key is not None and own != key:
-        raise LedgerError(f"line 1: the export is of the log {own}, not of {key}; check it against its own key")
-    check = _Check(own, kept)
+    check = _Check(_key(next(numbered, (1, "{}"))[1]), kept, seen or (lambda _: None))
     for number, line in numbered:
         try:
             check.line(line)
         except LedgerError as error:
             raise LedgerError(f"line {number}: {error}") from None
-    head = check.finish()
-    return Checked(head, check.heads, len(kept), tuple(sorted(check.erased)), own, key is not None)
+    check.finish(open_ended)
+    keys = tuple(check.chain.keys)
+    if key is not None and key not in keys:
+        raise LedgerError(f"line 1: the export is of the log {keys[-1]}, not of {key}; check it against its own key")
+    return Checked(
+        size=check.edge.size,
+        head=check.last,
+        heads=check.heads,
+        kept=len(kept),
+        unsigned=check.edge.size - (check.last.size if check.last else 0),
+        erased=tuple(sorted(check.erased)),
+        keys=keys,
+        trusted=key is not None,
+        root=check.edge.root,
+    )
 
 
 class _Check:
-    def __init__(self, key: VerifyingKey, kept: Sequence[str]) -> None:
-        self.key = key
+    def __init__(self, key: VerifyingKey, kept: Sequence[str], seen: Callable[[Record], None]) -> None:
+        self.chain = KeyChain(key)
         self.edge = Edge()
-        self.kept: dict[int, set[bytes]] = {}
-        for head in map(key.open, kept):
-            self.kept.setdefault(head.size, set()).add(head.root)
+        self.seen = seen
+        self.kept: dict[int, list[str]] = {}
+        for note in kept:
+            self.kept.setdefault(head_of(note).size, []).append(note)
         self.erased: set[int] = set()
         self.explained: set[int] = set()
         self.heads = 0
         self.last: TreeHead | None = None
+        self._compare()
 
     def line(self, line: str) -> None:
         match _object(line):
@@ -110,16 +142,23 @@ class _Check:
             raise LedgerError(f"record {record.index} stands where {self.edge.size} belongs; the log was altered")
         if record.entry.kind is Kind.RETENTION:
             self.explained.update(_erased_by(record))
-        self._leaf(leaf_hash(data))
+        self._leaf(leaf_hash(data), record)
+        self.seen(record)
 
-    def _leaf(self, leaf: bytes) -> None:
+    def _leaf(self, leaf: bytes, record: Record | None = None) -> None:
+        if self.chain.handing_over:
+            raise LedgerError("the key was replaced before this record, and no head signed by both keys says so")
         self.edge, _ = self.edge.append(leaf)
-        self.last = None
-        for root in self.kept.pop(self.edge.size, ()):
-            self._agrees(root, "a head kept elsewhere")
+        if record is not None:
+            self.chain.see(record)
+        self._compare()
+
+    def _compare(self) -> None:
+        for note in self.kept.pop(self.edge.size, ()):
+            self._agrees(self.chain.opens(note).root, "a head kept elsewhere")
 
     def _head(self, note: str) -> None:
-        head = self.key.open(note)
+        head = self.chain.open(note)
         if head.size != self.edge.size:
             raise LedgerError(f"a head of {head.size} records stands below {self.edge.size}; the log was altered")
         self._agrees(head.root, "its head")
@@ -131,17 +170,18 @@ class _Check:
                 f"{whose}, over {self.edge.size} records, has another root; a record was altered, added or removed"
             )
 
-    def finish(self) -> TreeHead:
-        for size in self.kept:
+    def finish(self, open_ended: bool) -> None:
+        for size, notes in self.kept.items():
+            opened_by_any(self.chain.keys, notes[0])
             raise LedgerError(
                 f"a head kept elsewhere counts {size} records, and only {self.edge.size} stand here; the log was cut"
             )
-        if self.last is None:
+        complete = self.last is not None and self.last.size == self.edge.size
+        if self.chain.handing_over or not (complete or open_ended):
             raise LedgerError("the last line is not a head over all records; the export was cut")
         silent = sorted(self.erased - self.explained)
         if silent:
             raise LedgerError(f"record {silent[0]}: its body is gone, and no later record says that it was erased")
-        return self.last
 
 
 def _erased_by(record: Record) -> range:

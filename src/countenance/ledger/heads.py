@@ -29,7 +29,7 @@ from countenance.ledger.entries import _moment, timestamp
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["SigningKey", "TreeHead", "VerifyingKey"]
+__all__ = ["SigningKey", "TreeHead", "VerifyingKey", "head_of"]
 
 _ED25519 = b"\x01"
 _PRIVATE = "PRIVATE+KEY+"
@@ -64,6 +64,14 @@ class TreeHead:
         return head
 
 
+def head_of(note: str) -> TreeHead:
+    """What a signed note says; its signatures are not looked at. Raises LedgerError."""
+    body, blank, _ = note.rpartition("\n\n")
+    if not blank:
+        raise LedgerError("head: no signature; take it as it was published")
+    return TreeHead.parse(body + "\n")
+
+
 @dataclass(frozen=True)
 class VerifyingKey:
     """The public half: the log's name and 32 bytes."""
@@ -90,11 +98,8 @@ class VerifyingKey:
 
     def open(self, note: str) -> TreeHead:
         """The head in a signed note, if this key signed it. Raises LedgerError otherwise."""
-        body, blank, signatures = note.rpartition("\n\n")
-        if not blank:
-            raise LedgerError("head: no signature; take it as it was published")
-        text = body + "\n"
-        head = TreeHead.parse(text)
+        head = head_of(note)
+        text, signatures = head.text(), note.rpartition("\n\n")[2]
         if head.origin != self.name:
             raise LedgerError(f"head: of the log {head.origin}, not of {self.name}; give that log's key")
         if not signatures.endswith("\n"):
@@ -172,8 +177,18 @@ class SigningKey:
         if head.origin != self.name:
             raise LedgerError(f"head: of the log {head.origin}, and this key signs {self.name}")
         text = head.text()
+        return f"{text}\n{self._line(text)}"
+
+    def cosign(self, note: str) -> str:
+        """The note with this key's signature below those that it has. Raises LedgerError for one of another log."""
+        head = head_of(note)
+        if head.origin != self.name:
+            raise LedgerError(f"head: of the log {head.origin}, and this key signs {self.name}")
+        return note + self._line(head.text())
+
+    def _line(self, text: str) -> str:
         signature = self.verifying.key_id + _private(self.seed).sign(text.encode())
-        return f"{text}\n— {self.name} {base64.b64encode(signature).decode()}\n"
+        return f"— {self.name} {base64.b64encode(signature).decode()}\n"
 
 
 def _key_parts(text: str) -> tuple[str, str, bytes]:
