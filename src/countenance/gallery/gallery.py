@@ -26,6 +26,7 @@ from countenance.gallery.values import (
     Assigned,
     Candidate,
     Collection,
+    Counts,
     Erased,
     Face,
     FaceProbe,
@@ -281,6 +282,17 @@ class Gallery:
             self._writer.do(lambda _: None)
         self._live.load()
         return len(due)
+
+    def counts(self) -> Counts:
+        """How much there is, as one moment saw it."""
+        with self._store.read() as tx:
+            ((collections, faces),) = tx.rows("SELECT COUNT(*), COALESCE(SUM(faces), 0) FROM collections")
+            ((records,),) = tx.rows("SELECT COALESCE(MAX(idx) + 1, 0) FROM log")
+        return Counts(int(collections), int(faces), int(records))
+
+    def probe_store(self) -> None:
+        """Change something that means nothing, durably. Raises StoreError when the store takes no change."""
+        self._writer.do(lambda change: change.numbers("probe", 1))
 
     def erase_lost(self) -> int:
         """After a restore: erase the faces whose keys were destroyed since the backup; how many there were.

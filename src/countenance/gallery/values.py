@@ -14,6 +14,7 @@ __all__ = [
     "Candidate",
     "Collection",
     "Consent",
+    "Counts",
     "Erased",
     "Face",
     "FaceProbe",
@@ -118,6 +119,15 @@ class Collection:
     version: int
     faces: int
     users: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much a gallery holds: collections, faces in all of them, records in its ledger."""
+
+    collections: int
+    faces: int
+    records: int
 
 
 @dataclass(frozen=True)
