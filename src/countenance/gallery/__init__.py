@@ -8,28 +8,19 @@ with open_gallery(Path("data")) as gallery:
     gallery.ledger.export()
 """
 
-import os
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from hashlib import sha256
-from pathlib import Path
-
-from countenance.errors import GalleryError
 from countenance.gallery.gallery import Gallery
-from countenance.gallery.keys import KeyFile
-from countenance.gallery.live import Indexes, Live
 from countenance.gallery.log import Ledger, entry_of
+from countenance.gallery.opening import open_gallery, open_ledger
 from countenance.gallery.permit import Permit
 from countenance.gallery.reviews import Decided, KeptReview, Reviews
-from countenance.gallery.signing import open_key, replace_key
-from countenance.gallery.store import SCHEMA_VERSION, Store
+from countenance.gallery.signing import replace_key
 from countenance.gallery.values import (
     Assigned,
     Box,
     Candidate,
     Collection,
     Consent,
+    Counts,
     Erased,
     Face,
     FaceProbe,
@@ -42,7 +33,6 @@ from countenance.gallery.values import (
     UserProbe,
     Vector,
 )
-from countenance.gallery.writer import Writer
 
 __all__ = [
     "Assigned",
@@ -50,6 +40,7 @@ __all__ = [
     "Candidate",
     "Collection",
     "Consent",
+    "Counts",
     "Decided",
     "Erased",
     "Face",
@@ -72,102 +63,3 @@ __all__ = [
     "open_ledger",
     "replace_key",
 ]
-
-
-def open_gallery(
-    folder: Path, database: str | None = None, *, search: str = "memory", restored: bool = False
-) -> Gallery:
-    """Open the gallery that lives in ``folder``, or make one there; it is ready to be searched when this returns.
-
-    The folder (mode 0700) holds the keys: ``faces.keys``, ``ledger.key``, ``probe.key``, and, unless ``database`` is
-    the URL of a PostgreSQL database, ``gallery.db``. ``search`` is ``memory``, or ``database`` to search inside
-    PostgreSQL with pgvector. ``restored`` says that the store is an older one than the keys: faces erased since then
-    are erased again. Raises GalleryError when store and keys do not belong together, LedgerError for a signing
-    key that others can read.
-    """
-    if search not in ("memory", "database") or (search == "database" and database is None):
-        raise GalleryError(f"search: {search!r}; use memory, or database together with a PostgreSQL database")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store, indexes = _store(folder, database, search)
-    try:
-        keys = KeyFile(folder / "faces.keys", _mark(store))
-        signing = open_key(folder, store)
-        gallery = Gallery(store, keys, signing, _secret(folder / "probe.key"), indexes(keys))
-    except BaseException:
-        store.close()
-        raise
-    try:
-        if restored:
-            gallery.erase_lost()
-        gallery.tick()
-    except BaseException:
-        gallery.close()
-        raise
-    return gallery
-
-
-@contextmanager
-def open_ledger(folder: Path, database: str | None = None) -> Iterator[Ledger]:
-    """The ledger of the gallery in ``folder`` alone: no face is read, so it is ready at once, also beside a server.
-
-    Raises GalleryError where there is no gallery: none is made.
-    """
-    if not (folder / "faces.keys").exists() or not (database or (folder / "gallery.db").exists()):
-        where = "its keys and the database's URL" if database else "the folder, or the database's URL"
-        raise GalleryError(f"{folder}: there is no gallery; give {where}")
-    store, _ = _store(folder, database, "memory")
-    try:
-        keys = KeyFile(folder / "faces.keys", _mark(store))
-        try:
-            signing, writer = open_key(folder, store), Writer(store, keys)
-            try:
-                yield Ledger(store, writer, signing)
-            finally:
-                writer.close()
-        finally:
-            keys.close()
-    finally:
-        store.close()
-
-
-def _store(folder: Path, database: str | None, search: str) -> tuple[Store, Callable[[KeyFile], Indexes]]:
-    """The store, and what makes its indexes once the keys are there."""
-    if database is None:
-        from countenance.gallery.sqlite import SQLiteStore
-
-        file = SQLiteStore(folder / "gallery.db")
-        return file, lambda keys: Live(file, keys)
-    from countenance.gallery.postgres import PostgresStore
-
-    server = PostgresStore(database)
-    if search == "memory":
-        return server, lambda keys: Live(server, keys)
-    from countenance.gallery.inside import InDatabase
-
-    return server, lambda keys: InDatabase(server, keys)
-
-
-def _mark(store: Store) -> bytes:
-    """What ties the key file to the store: a digest of the gallery's random id, made with the store."""
-    with store.write() as tx:
-        found = dict(tx.rows("SELECT name, value FROM meta"))
-        if not found:
-            found = {"schema": SCHEMA_VERSION, "gallery": secrets.token_hex(16)}
-            tx.many("INSERT INTO meta (name, value) VALUES (?, ?)", list(found.items()))
-    if found.get("schema") != SCHEMA_VERSION:
-        raise GalleryError(
-            f"gallery: its tables are of version {found.get('schema')}, this program knows {SCHEMA_VERSION}"
-        )
-    return sha256(found["gallery"].encode()).digest()
-
-
-def _secret(path: Path) -> bytes:
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-    if path.stat().st_mode & 0o077:
-        raise GalleryError(f"{path}: others can read this key; chmod 600 it")
-    return path.read_bytes()
