@@ -119,6 +119,8 @@ def test_a_group_without_probes_raises():
     nobody = replace(found.everyone, label={"gender": "none"}, cells=np.array([], dtype=np.int64))
     with pytest.raises(NotEnoughDataError, match="every probe of none"):
         gallery_sizes(found, found.search, nobody, 0.9)
+    with pytest.raises(NotEnoughDataError, match="no search was made"):
+        gallery_sizes(found, found.verification, found.everyone, 0.9)
 
 
 def test_vouched_gallery_is_that_of_the_worst_group():

@@ -9,19 +9,21 @@ import pytest
 from hypothesis import given, settings
 from test_sweep import asked, many, template_sets
 
-from countenance.audit import accumulate, kernels, plan, worker
+from countenance.audit import accumulate, kernels, plan, simulate, worker
 from countenance.audit.accumulate import Tail
 from countenance.audit.sweep import tally
 
-LOOPS = [name for name in vars(kernels) if hasattr(getattr(kernels, name), "py_func")]
+
+def loops(module):
+    return [name for name in vars(module) if hasattr(getattr(module, name), "py_func")]
 
 
 @contextmanager
-def interpreted():
-    """The kernels as Python runs them, those that call each other too."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in LOOPS:
-            patch.setattr(kernels, name, getattr(kernels, name).py_func)
+def interpreted(module=kernels):
+    """A module's compiled functions as Python runs them, those that call each other too."""
+    with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):  # whole numbers of 64 bits wrap around
+        for name in loops(module):
+            patch.setattr(module, name, getattr(module, name).py_func)
         yield
 
 
@@ -41,10 +43,11 @@ def uneven(templates, seed=0):
 
 
 def test_every_loop_is_run_by_python_too():
-    assert set(LOOPS) >= set(kernels.__all__) - {"SPLIT", "compiled"}
+    compiled = set(loops(kernels))
+    assert compiled >= set(kernels.__all__) - {"SPLIT", "compiled"}
     with interpreted():
-        assert not any(hasattr(getattr(kernels, name), "py_func") for name in LOOPS)
-    assert all(hasattr(getattr(kernels, name), "py_func") for name in LOOPS)
+        assert not loops(kernels)
+    assert set(loops(kernels)) == compiled
 
 
 @settings(max_examples=25, deadline=None)
@@ -78,3 +81,28 @@ def test_only_the_tail_is_listed(change, monkeypatch):
     monkeypatch.setattr("countenance.audit.prepare.TAIL", 100)
     monkeypatch.setattr(plan, "PANEL", 16)
     check(change(many(3, 24)), thresholds=[1e-6])  # splits a bin below the tail
+
+
+@pytest.mark.parametrize("photos", [1, 2, 8])
+@pytest.mark.parametrize("others", [None, 40])
+def test_simulated_pairs(photos, others):
+    def draw():
+        wolves = simulate.Wolves(0.58)
+        return simulate.simulate_pair_sums([0.6, 0.1, 0.01], wolves, 50, photos, others=others, seed=photos)
+
+    compiled = draw()
+    with interpreted(simulate):
+        for one, same in zip(compiled, draw(), strict=True):
+            brute.same(one, same)
+
+
+@pytest.mark.parametrize("photos", [1, 3])
+def test_simulated_searches(photos):
+    def draw():
+        return simulate.simulate_search(0.3, simulate.Wolves(1.0, "few"), 60, 40, photos, seed=photos)
+
+    compiled, truth = draw()
+    with interpreted(simulate):
+        again, same = draw()
+    brute.same(compiled, again)
+    assert truth == same

@@ -7,12 +7,13 @@ person removes that common part; two separate intervals would not. ``docs/estima
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from countenance.audit.rates import rates_along
 from countenance.audit.result import Json
-from countenance.audit.tallies import FloatArray, Group, IntArray, Sweep, Tallies
+from countenance.audit.tallies import DependenceSums, FloatArray, Group, IntArray, MatedSums, Sweep, Tallies
 from countenance.errors import NotEnoughDataError, TalliesError
 
 __all__ = ["Comparison", "Contrast", "compare"]
@@ -129,8 +130,9 @@ def compare(first: Tallies, second: Tallies, seed: int = 0) -> Comparison:
     Raises TalliesError when the two were not measured on the same people (matched by name, or by number where the
     names were not kept), NotEnoughDataError when either has no verification or does not know who was compared.
     """
-    sweeps = [_sweep(first), _sweep(second)]
-    order, notes = _matched(first, second)
+    measured = _measured(first), _measured(second)
+    order = _matched(first, second)
+    notes = _unlike(measured[0].mated.comparisons, measured[1].mated.comparisons[order])
     random = np.random.default_rng(seed)
     groups = [first.everyone, *(g for column in first.columns for g in first.groups([column]))]
     contrasts: list[Contrast] = []
@@ -139,7 +141,7 @@ def compare(first: Tallies, second: Tallies, seed: int = 0) -> Comparison:
         if member.size < 2:
             continue
         there = second.everyone if not group.label else _same_group(second, group)
-        curves = [_curve(sweeps[0], group, member), _curve(sweeps[1], there, order[member])]
+        curves = [_curve(measured[0], group, member), _curve(measured[1], there, order[member])]
         weight = random.multinomial(member.size, np.full(member.size, 1.0 / member.size), size=DRAWS).astype(np.float64)
         contrasts += _contrasts(curves, weight, group, member.size)
     names = (first.system.name, second.system.name)
@@ -147,15 +149,23 @@ def compare(first: Tallies, second: Tallies, seed: int = 0) -> Comparison:
     return Comparison(*names, int(order.size), tuple(contrasts), tuple(notes))
 
 
-def _sweep(tallies: Tallies) -> Sweep:
+class _Measured(NamedTuple):
+    """One system's verification, with its sums over people."""
+
+    sweep: Sweep
+    sums: DependenceSums
+    mated: MatedSums
+
+
+def _measured(tallies: Tallies) -> _Measured:
     sweep = tallies.need("verification")
     if sweep.dependence is None or sweep.mated_sums is None:
         raise NotEnoughDataError(f"{tallies.system.name}: it is not known who was compared, so people cannot be paired")
-    return sweep
+    return _Measured(sweep, sweep.dependence, sweep.mated_sums)
 
 
-def _matched(first: Tallies, second: Tallies) -> tuple[IntArray, list[str]]:
-    """(S,) the second's number of each of the first's subjects, and what differs."""
+def _matched(first: Tallies, second: Tallies) -> IntArray:
+    """(S,) the second's number of each of the first's subjects."""
     if first.columns != second.columns or first.cell.size != second.cell.size:
         raise TalliesError("--against: the two were not measured on the same people; give the same data to both")
     order = np.arange(first.cell.size)
@@ -168,21 +178,23 @@ def _matched(first: Tallies, second: Tallies) -> tuple[IntArray, list[str]]:
     labels = [first.cells[int(c)] for c in first.cell]
     if labels != [second.cells[int(second.cell[k])] for k in order]:
         raise TalliesError("--against: people have other groups in the second; give the same data to both")
-    made = [t.verification.mated_sums.comparisons for t in (first, second)]  # type: ignore[union-attr]
-    unlike = int((made[0] != made[1][order]).sum())
+    return order
+
+
+def _unlike(first: IntArray, second: IntArray) -> list[str]:
+    """A note where people have other numbers of mated comparisons in the second system."""
+    unlike = int((first != second).sum())
     note = f"{unlike:,} people have more usable photos in one system than in the other; each is compared on their own"
-    return order, [note] if unlike else []
+    return [note] if unlike else []
 
 
 def _same_group(tallies: Tallies, group: Group) -> Group:
     return next(g for g in tallies.groups(list(group.label)) if g.label == group.label)
 
 
-def _curve(sweep: Sweep, group: Group, people: IntArray) -> _Curve:
+def _curve(measured: _Measured, group: Group, people: IntArray) -> _Curve:
     """The ladder of one system, its people in the order given."""
-    rows, mated = sweep.dependence, sweep.mated_sums
-    if rows is None or mated is None:  # pragma: no cover - refused before
-        raise NotEnoughDataError("it is not known who was compared")
+    sweep, rows, mated = measured
     at = np.searchsorted(sweep.grid, sweep.ladder)
     fmr, fnmr = (rate[at] for rate in rates_along(sweep, group))
     fnmr = np.where(fnmr < ROUNDING, 0.0, fnmr)

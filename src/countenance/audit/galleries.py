@@ -83,9 +83,10 @@ def gallery_sizes(
 
     Raises NotEnoughDataError when no search was made, the group has no probe, or ``threshold`` was not counted.
     """
-    above, found = strangers_above(sweep, threshold), sweep.candidates
-    if found is None or sweep.left is None or sweep.right is None:  # pragma: no cover - strangers_above has refused
-        raise NotEnoughDataError("no search was made")
+    found = sweep.candidates
+    if found is None or sweep.left is None or sweep.right is None:
+        raise NotEnoughDataError("no search was made, so there is no gallery whose size could matter")
+    above = strangers_above(sweep, threshold)
     probes = tallies.subjects_in(group)[sweep.left.subject] & nonmated_probes(found)
     if not probes.any():
         raise NotEnoughDataError(f"every probe of {group} has its own person in the gallery")

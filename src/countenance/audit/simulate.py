@@ -281,13 +281,13 @@ def simulate_templates(
     return SimulatedTemplates(templates.astype(np.float32), subject)
 
 
-@numba.njit(cache=True)  # pragma: no cover - compiled, so not traced; tested by its results
+@numba.njit(cache=True)
 def _upper(x: float) -> float:
     """Chance that a standard normal is at least x."""
     return 0.5 * math.erfc(x * 0.7071067811865476)
 
 
-@numba.njit(cache=True)  # pragma: no cover - compiled, so not traced; tested by its results
+@numba.njit(cache=True)
 def _quantile(u: float) -> float:
     """Standard normal quantile, relative error below 2e-9 (Acklam 2003)."""
     if u < 0.02425:
@@ -306,7 +306,7 @@ def _quantile(u: float) -> float:
     return ((top - 30.66479806614716) * r + 2.506628277459239) * q / ((low - 13.28068155288572) * r + 1.0)
 
 
-@numba.njit(cache=True)  # pragma: no cover - compiled, so not traced; tested by its results
+@numba.njit(cache=True)
 def _uniform(state: StateArray) -> float:
     """A uniform number in [0, 1) by xoroshiro128+ (Blackman, Vigna 2018); four times as fast as numba's own."""
     first, second = state[0], state[1]
@@ -317,7 +317,7 @@ def _uniform(state: StateArray) -> float:
     return float(drawn >> _11) * 1.1102230246251565e-16
 
 
-@numba.njit(cache=True)  # pragma: no cover - compiled, so not traced; tested by its results
+@numba.njit(cache=True)
 def _matches(trials: int, chance: float, u: float) -> int:
     """A binomial draw at the uniform number ``u``: by inversion from the nearer end where few or nearly all match."""
     if chance >= 1.0:
@@ -365,7 +365,7 @@ def _chance_bound(made: int, pair_sd: float, photo_sd: float) -> FloatArray:
     return bound
 
 
-@numba.njit(cache=True)  # pragma: no cover - compiled, so not traced; tested by its results
+@numba.njit(cache=True)
 def _draw_pairs(
     rows_a: FloatArray,
     columns_a: FloatArray,
@@ -405,7 +405,7 @@ def _draw_pairs(
                 squares[level] += share * share
 
 
-@numba.njit(cache=True)  # pragma: no cover - compiled, so not traced; tested by its results
+@numba.njit(cache=True)
 def _draw_searches(
     people: FloatArray,
     gallery: FloatArray,
