@@ -37,6 +37,7 @@ __all__ = ["SKEW", "Verifier"]
 SKEW = 300.0
 """How far, in seconds, a request's date may lie from our clock."""
 _BURST = 2.0  # seconds in which equal calls of one client may come
+_WAIT = 60.0  # seconds that a request may have waited
 _MOST = 1_000_000  # signatures remembered: 3,300 requests a second, some 200 MB
 _SERVICE = "rekognition"
 _MUST_SIGN = ("host", "x-amz-date", "x-amz-target")
@@ -65,10 +66,21 @@ class Verifier:
         self._keyring, self._clock = keyring, clock
         self._seen = _Seen()
 
-    def verify(self, method: str, path: str, query: str, headers: Iterable[tuple[str, str]], body: bytes) -> Caller:
+    def verify(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        arrived: float | None = None,
+    ) -> Caller:
         """Who signed this request.
 
         ``path`` and ``query`` are as they came, undecoded; ``headers`` all of them, doubles too, as latin-1 text.
+        ``arrived`` is when the headers came, by the clock, at most a minute ago: what counts for requests that had to
+        wait for their body or for their turn. By default, now.
+
         Raises WireError: AccessDeniedException with a sentence for whatever is wrong, ThrottlingException when more
         signed requests came within minutes than are remembered.
         """
@@ -77,6 +89,7 @@ class Verifier:
         found = _headers(headers)
         claim = _claim(found, query)
         now = self._clock()
+        now = now if arrived is None else min(now, max(arrived, now - _WAIT))
         _timely(claim, now)
         digest = sha256(body).hexdigest()
         if found.get("x-amz-content-sha256", [digest]) != [digest]:
@@ -210,18 +223,18 @@ class _Seen:
                 if len(self._known) >= _MOST:
                     raise WireError("ThrottlingException", "Too many requests within minutes; try again in a while")
                 self._known.add(mark)
-                self._order.append((until, mark))
+                self._order.append((until + _WAIT, mark))
                 self._bursts[mark] = (now, {attempt})
                 return
             first, attempts = self._bursts.get(mark, (-math.inf, set()))
-            if not 0 <= now - first <= _BURST or attempt in attempts:
+            if abs(now - first) > _BURST or attempt in attempts:
                 raise _denied("This very request came before; sign each request anew")
             attempts.add(attempt)
 
     def _forget(self, now: float) -> None:
         while self._order and self._order[0][0] < now:
             self._known.discard(self._order.popleft()[1])
-        while self._bursts and now - next(iter(self._bursts.values()))[0] > _BURST:
+        while self._bursts and now - next(iter(self._bursts.values()))[0] > _BURST + _WAIT:
             del self._bursts[next(iter(self._bursts))]
 
 
