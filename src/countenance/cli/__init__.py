@@ -10,6 +10,7 @@ from countenance.cli.certificates import certificate, certify, policy
 from countenance.cli.common import OneLine
 from countenance.cli.measure import audit, plan, schema
 from countenance.cli.photos import compare, detect, embed, models
+from countenance.cli.serve import serve
 
 __all__ = ["main"]
 
@@ -23,5 +24,5 @@ def main() -> None:
     """
 
 
-for command in (audit, plan, schema, embed, detect, compare, models, certify, certificate, policy):
+for command in (audit, plan, schema, embed, detect, compare, models, certify, certificate, policy, serve):
     main.add_command(command)

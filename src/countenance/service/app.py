@@ -1,0 +1,293 @@
+"""The HTTP side: one route of AWS JSON 1.1, and pages for whoever runs the server. Everything else is AccessDenied.
+
+Order of things for a request: its header names a key that exists; there is room for it; its body comes in time and is
+not too long; the signature over all of it holds; only then is anything of it read, decided and done, in a thread.
+"""
+
+import asyncio
+import hmac
+import json
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from countenance.errors import CountenanceError
+from countenance.service import logs, wire
+from countenance.service.admission import Lane, Limits, Weight
+from countenance.service.backend import Backend
+from countenance.service.caller import Call
+from countenance.service.failures import Refused, WireError
+from countenance.service.keyring import KeyRing
+from countenance.service.metrics import Metrics
+from countenance.service.operations import OPERATIONS
+from countenance.service.refused import refusal
+from countenance.service.sigv4 import Verifier
+
+__all__ = ["IMAGE_OPERATIONS", "Service"]
+
+IMAGE_OPERATIONS = frozenset({"CompareFaces", "DetectFaces", "IndexFaces", "SearchFacesByImage", "SearchUsersByImage"})
+"""Those that run the networks."""
+_CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 +Credential=([A-Z0-9]{16,128})/")
+_LONGEST_HEADER = 4096
+_NOT_HERE = "There is nothing here for anybody; send signed requests of the Rekognition API to /"
+_UNSIGNED = "The request is not signed with a key of this server; `countenance keys` makes one"
+_TOO_LARGE = "The request has more than {} bytes, which is the most this server reads; send a smaller photo"
+
+
+@dataclass
+class _Asked:
+    """One request on its way: what is known of it before anything of it is believed."""
+
+    target: str
+    call: str = field(default_factory=lambda: str(uuid.uuid4()))
+    key_id: str | None = None
+    size: int = 0
+    started: float = field(default_factory=time.monotonic)
+    code: str = "ok"
+    rule: str | None = None
+
+    @property
+    def operation(self) -> str:
+        """The operation, for counters and logs: one of the model's, or ``unknown``."""
+        name = self.target.removeprefix(wire.TARGET_PREFIX)
+        return name if name in wire.OPERATIONS and name != self.target else "unknown"
+
+
+class Service:
+    """What answers requests: the ASGI application ``app``, and its threads.
+
+    Args:
+        backend: what the operations work with.
+        keyring: the keys that count.
+        limits: how much is let in.
+        metrics: where it is counted.
+        ready: says why the server is not ready, or None; may block.
+        metrics_token: the bearer token that opens /metrics; without one nothing does.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        keyring: KeyRing,
+        verifier: Verifier,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        ready: Callable[[], str | None],
+        metrics_token: str | None = None,
+    ) -> None:
+        self._backend, self._keyring, self._verifier = backend, keyring, verifier
+        self._limits, self._metrics, self._ready = limits, metrics, ready
+        self._token = metrics_token
+        weight = Weight(limits.bytes_in_flight)
+        self._images = Lane("images", limits.image_workers, limits.image_waiting, weight, metrics)
+        self._others = Lane("gallery", limits.gallery_workers, limits.gallery_waiting, weight, metrics)
+        self.app = Starlette(
+            routes=[
+                Route("/", self._wire),
+                Route("/health", self._health, methods=["GET"]),
+                Route("/ready", self._is_ready, methods=["GET"]),
+                Route("/metrics", self._counted, methods=["GET"]),
+            ],
+            exception_handlers={HTTPException: _nothing_here},
+        )
+        self.app.router.redirect_slashes = False
+
+    def close(self) -> None:
+        """Take no more work, and wait for what runs."""
+        self._images.close()
+        self._others.close()
+
+    # -- pages for whoever runs the server -----------------------------------------------------------------------
+
+    async def _health(self, _: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def _is_ready(self, _: Request) -> Response:
+        why = await asyncio.get_running_loop().run_in_executor(None, self._ready)
+        return JSONResponse({"status": "not ready" if why else "ready"}, status_code=503 if why else 200)
+
+    async def _counted(self, request: Request) -> Response:
+        given = request.headers.get("authorization", "")
+        if self._token is None or not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+            return _denied(_NOT_HERE)
+        page = await asyncio.get_running_loop().run_in_executor(None, self._metrics.page)
+        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    # -- the API -------------------------------------------------------------------------------------------------
+
+    @property
+    def _wire(self) -> Any:
+        """An ASGI application in a class of its own: Starlette then leaves all methods to it."""
+        return _Endpoint(self._serve)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        found = dict(headers)
+        asked = _Asked(found.get("x-amz-target", ""))
+        try:
+            body, more = await self._answered(asked, scope, headers, receive)
+            status = 200
+        except WireError as error:
+            body, more, status = self._refusal(asked, error)
+        answer = {"content-type": wire.CONTENT_TYPE, "x-amzn-requestid": asked.call, **more}
+        self._metrics.request(asked.operation, asked.code, time.monotonic() - asked.started)
+        await Response(body, status, answer)(scope, receive, send)
+        logs.say(
+            "request",
+            id=asked.call,
+            operation=asked.operation,
+            key=asked.key_id,
+            code=asked.code,
+            rule=asked.rule,
+            ms=round(1000 * (time.monotonic() - asked.started), 1),
+            bytes=asked.size,
+        )
+
+    def _refusal(self, asked: _Asked, error: WireError) -> tuple[bytes, dict[str, str], int]:
+        asked.code = error.code
+        if isinstance(error, Refused):
+            asked.rule = error.rule
+            self._metrics.refused(error.rule)
+        more = {wire.ERROR_HEADER: error.code}
+        if isinstance(error, _TooSlow):
+            more["connection"] = "close"
+        return wire.error_body(error, asked.call), more, error.status
+
+    async def _answered(
+        self, asked: _Asked, scope: Scope, headers: list[tuple[str, str]], receive: Receive
+    ) -> tuple[bytes, dict[str, str]]:
+        """The answer's body and further headers. Raises WireError."""
+        found = dict(headers)
+        asked.key_id = self._known(found.get("authorization", ""))
+        lane = self._images if asked.operation in IMAGE_OPERATIONS else self._others
+        ticket = lane.enter(self._announced(asked, found))
+        try:
+            body = await self._body(asked, receive)
+            work = partial(self._work, asked, scope, headers, body)
+            return await lane.run(ticket, work, self._limits.queue_seconds, self._limits.work_seconds)
+        except WireError:
+            raise
+        except TimeoutError:
+            raise self._fault(asked, TimeoutError("work")) from None
+        except Exception as error:
+            raise self._fault(asked, error) from None
+        finally:
+            ticket.give_back()
+
+    def _fault(self, asked: _Asked, error: BaseException) -> WireError:
+        logs.fault("fault", error, id=asked.call, operation=asked.operation)
+        return WireError(
+            "InternalServerError",
+            f"This is a fault of the server, not of your request; its log tells more ({asked.call})",
+        )
+
+    def _known(self, authorization: str) -> str:
+        """The id of the key that the header claims; nothing is read for a key that is not there."""
+        match = _CREDENTIAL.match(authorization)
+        with suppress(CountenanceError, OSError):  # the verifier logs what is wrong with the file of keys
+            if match is not None and self._keyring.find(match[1]) is not None:
+                return match[1]
+        raise WireError("AccessDeniedException", _UNSIGNED)
+
+    def _announced(self, asked: _Asked, headers: Mapping[str, str]) -> int:
+        """How long the body will be at most."""
+        length = headers.get("content-length", "")
+        if not length.isascii() or not length.isdigit():
+            return self._limits.body_bytes  # in chunks: it may become as long as any
+        asked.size = int(length)
+        if asked.size > self._limits.body_bytes:
+            raise self._too_large(asked)
+        return asked.size
+
+    def _too_large(self, asked: _Asked) -> WireError:
+        code = "ImageTooLargeException" if asked.operation in IMAGE_OPERATIONS else "InvalidParameterException"
+        return WireError(code, _TOO_LARGE.format(self._limits.body_bytes))
+
+    async def _body(self, asked: _Asked, receive: Receive) -> bytes:
+        """The whole body. Raises WireError when it is too long or takes too long."""
+        parts: list[bytes] = []
+        asked.size = 0
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                while True:
+                    message: Message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _TooSlow("The connection ended before the request did")
+                    parts.append(message.get("body", b""))
+                    asked.size += len(parts[-1])
+                    if asked.size > self._limits.body_bytes:
+                        raise self._too_large(asked)
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            raise _TooSlow("The request's body did not arrive in time") from None
+
+    def _work(
+        self, asked: _Asked, scope: Scope, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[bytes, dict[str, str]]:
+        """In a thread: find out who calls, do what is asked, write the answer. Raises WireError."""
+        path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+        caller = self._verifier.verify(scope["method"], path, query, headers, body)
+        operation = asked.operation
+        kind = dict(headers).get("content-type", "").partition(";")[0].strip().lower()
+        if scope["method"] != "POST" or kind != wire.CONTENT_TYPE or operation == "unknown":
+            raise WireError(
+                "UnknownOperationException",
+                f"X-Amz-Target names no operation of Rekognition, or the request is not a POST of {wire.CONTENT_TYPE}",
+            )
+        do = OPERATIONS.get(operation)
+        if do is None:
+            raise refusal(operation)
+        try:
+            members = do(self._backend, Call(operation, caller, asked.call), wire.read_request(operation, body))
+        except WireError as error:
+            if error.status >= 500 and error.__cause__ is not None:  # of ours, and what it says is for the log
+                raise self._fault(asked, error.__cause__) from None
+            raise
+        return wire.write_answer(operation, members), _in_force(members)
+
+
+class _TooSlow(WireError):
+    """Nobody knows who it was, since the signature covers the body that never came."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("AccessDeniedException", message)
+
+
+class _Endpoint:
+    def __init__(self, serve: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._serve = serve
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._serve(scope, receive, send)
+
+
+def _in_force(members: Mapping[str, Any]) -> dict[str, str]:
+    """What was in force, as a header: boto3 shows headers, and drops members that it does not know."""
+    said = members.get(wire.EXTRA)
+    if not said:
+        return {}
+    text = json.dumps(said, ensure_ascii=True, separators=(",", ":"))
+    return {"x-countenance": text if len(text) <= _LONGEST_HEADER else '{"TooLong":true}'}
+
+
+def _denied(message: str) -> Response:
+    body = wire.error_body(WireError("AccessDeniedException", message))
+    return Response(body, 403, {wire.ERROR_HEADER: "AccessDeniedException"}, media_type=wire.CONTENT_TYPE)
+
+
+async def _nothing_here(_: Request, __: Exception) -> Response:
+    return _denied(_NOT_HERE)

@@ -1,0 +1,82 @@
+"""HTTP/1.1 connections that cannot be kept busy for nothing: bounded in number, in header size and in patience.
+
+uvicorn closes a connection that idles after an answer, but waits for ever for the first header, for the rest of one,
+and for a body that nobody reads any more. And what it says of garbage is not what this server says to strangers.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from countenance.service import wire
+from countenance.service.admission import throttled
+from countenance.service.failures import WireError
+from countenance.service.metrics import Metrics
+
+__all__ = ["HEADER_BYTES", "protocol"]
+
+HEADER_BYTES = 32_768
+_LINGER = 2.0  # seconds in which a client that was turned away may still read the answer
+_GARBAGE = WireError("AccessDeniedException", "This is not HTTP as this server speaks it")
+
+
+def protocol(most: int, header_seconds: float, body_seconds: float, metrics: Metrics) -> type[H11Protocol]:
+    """The protocol of one server: at most ``most`` connections, each with so much time for a header and for a body."""
+
+    class Connection(H11Protocol):
+        def __init__(self, *given: Any, **more: Any) -> None:
+            super().__init__(*given, **more)
+            self._deadline: asyncio.TimerHandle | None = None
+            self._refused = False
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if len(self.connections) > most:
+                metrics.throttled("connections")
+                self._turn_away(throttled("too many connections"))
+            else:
+                self._expect(header_seconds)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._expect(None)
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if self._refused:
+                return
+            if self._deadline is None:
+                self._expect(header_seconds)
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._expect(None)  # from here to the answer, the application watches
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            idle = self.cycle is None or self.cycle.response_complete
+            if idle and not self.transport.is_closing() and self.cycle.more_body:
+                self._expect(body_seconds)  # the rest of a body that was answered early is read and dropped
+
+        def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+            self._turn_away(_GARBAGE)
+
+        def _turn_away(self, error: WireError) -> None:
+            """Answer before anything was asked, and let the client read it: closing at once would take it away."""
+            self._refused = True
+            body = wire.error_body(error)
+            head = (
+                f"HTTP/1.1 400 Bad Request\r\ncontent-type: {wire.CONTENT_TYPE}\r\n"
+                f"{wire.ERROR_HEADER}: {error.code}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self._expect(_LINGER)
+
+        def _expect(self, seconds: float | None) -> None:
+            """Close the connection unless something happens within so many seconds; None: no longer."""
+            if self._deadline is not None:
+                self._deadline.cancel()
+            self._deadline = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
+
+    return Connection

@@ -1,0 +1,266 @@
+"""``countenance serve``: opens everything that the settings name, listens, keeps it up, and closes it in order."""
+
+import fcntl
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from countenance.errors import InputError
+from countenance.gallery import open_gallery
+from countenance.policy import Facts, decide, enact_file, policy_of_server
+from countenance.service import logs
+from countenance.service.admission import Limits
+from countenance.service.app import Service
+from countenance.service.backend import Backend
+from countenance.service.connections import HEADER_BYTES, protocol
+from countenance.service.consents import ConsentRegister
+from countenance.service.desk import CertificateFile, Desk
+from countenance.service.keyring import KeyRing
+from countenance.service.metrics import Metrics
+from countenance.service.pages import PageTokens
+from countenance.service.photos import PhotoSource, Store
+from countenance.service.settings import Settings
+from countenance.service.sigv4 import Verifier
+from countenance.service.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from countenance.service.engine import Engine
+
+__all__ = ["serve", "service_lock"]
+
+
+def serve(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; ``tell`` is given the few lines that are said once, when it is ready.
+
+    Raises InputError and its kin for whatever keeps it from starting.
+    """
+    logs.set_up(settings.log_format)
+    with ExitStack() as opened:
+        listener = opened.enter_context(_listener(settings))
+        _data_folder(settings.data)
+        opened.enter_context(service_lock(settings.data, alone=settings.database is None))
+        backend = _backend(settings, opened)
+        metrics = Metrics()
+        metrics.watch(backend.engine)
+        keyring = KeyRing(settings.data)
+        keyring.keys()  # a file that is wrong is said now
+        upkeep = Upkeep(backend.gallery, backend.desk, metrics, settings.data, settings.upkeep_seconds)
+        service = Service(
+            backend,
+            keyring,
+            Verifier(keyring),
+            _limits(settings),
+            metrics,
+            ready=upkeep.fault,
+            metrics_token=settings.metrics_token,
+        )
+        opened.callback(service.close)
+        opened.enter_context(upkeep)
+        server = _Server(_configured(settings, service, metrics))
+        for line in _said(settings, listener, backend, keyring):
+            tell(line)
+        logs.say("started", pid=os.getpid())
+        server.run(sockets=[listener])
+        logs.say("stopping")
+    logs.say("stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, but told to stop it ends with status 0, and told twice it ends at once."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for one in before:  # from here to the end of the process, one more still ends it at once
+                signal.signal(one, self.handle_exit)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.should_exit:
+            os._exit(128 + sig)
+        self.should_exit = True
+
+
+def _configured(settings: Settings, service: Service, metrics: Metrics) -> uvicorn.Config:
+    connection = protocol(settings.max_connections, settings.header_seconds, settings.body_seconds, metrics)
+    config = uvicorn.Config(
+        service.app,
+        http=connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=max(1, round(settings.idle_seconds)),
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=None if settings.tls_key is None else str(settings.tls_key),
+    )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise InputError(f"tls_cert, tls_key: cannot be used ({error}); give a PEM chain and its key") from None
+    return config
+
+
+def _limits(settings: Settings) -> Limits:
+    from countenance.faces.runtime import cores
+
+    return Limits(
+        body_bytes=settings.max_body_bytes,
+        bytes_in_flight=settings.max_bytes_in_flight,
+        image_workers=settings.image_workers or 2 * cores(),
+        image_waiting=settings.image_waiting,
+        gallery_workers=settings.gallery_workers,
+        gallery_waiting=settings.gallery_waiting,
+        queue_seconds=settings.queue_seconds,
+        body_seconds=settings.body_seconds,
+        work_seconds=settings.work_seconds,
+    )
+
+
+@contextmanager
+def _listener(settings: Settings) -> Iterator[socket.socket]:
+    """The socket, bound: a port that is taken is found out before anything is loaded."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"host, port: cannot listen on {settings.host}:{settings.port} ({why}); give others") from None
+    with listener:
+        yield listener
+
+
+def _data_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        raise InputError(f"{folder}: others can look into the data folder; chmod 700 it")
+
+
+@contextmanager
+def service_lock(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Hold the data folder: ``alone`` (a server on SQLite, a restore), or with others (servers on PostgreSQL).
+
+    Raises InputError when it is held otherwise. The lock ends with the process, however it ends.
+    """
+    descriptor = os.open(folder / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise InputError(
+            f"{folder}: another `countenance serve` or `restore` works there; stop it first"
+            " (several servers need PostgreSQL: --database)"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _backend(settings: Settings, opened: ExitStack) -> Backend:
+    policy_of_server(settings.data, settings.policy)  # a file that is wrong is said before anything is loaded
+    engine = _engine(settings)
+    opened.callback(engine.close)
+    gallery = opened.enter_context(open_gallery(settings.data, settings.database, search=settings.search))
+    policy = enact_file(gallery.ledger, settings.data, settings.policy)
+    certificates = CertificateFile(settings.certificate or settings.data / "certificate.json")
+    store = None
+    if settings.s3_endpoint is not None:
+        endpoint = None if settings.s3_endpoint == "aws" else settings.s3_endpoint
+        store = Store(endpoint, settings.s3_region, settings.s3_profile)
+    return Backend(
+        desk=Desk(gallery, engine.pipeline.digest, policy, certificates),
+        engine=engine,
+        photos=PhotoSource(store),
+        consents=ConsentRegister(settings.consents or settings.data / "consents.csv", policy),
+        pages=PageTokens(_service_key(settings.data)),
+        region=settings.region,
+        account=settings.account,
+    )
+
+
+def _engine(settings: Settings) -> "Engine":
+    from countenance.faces import default_pipeline
+    from countenance.service.engine import Engine
+
+    engine = Engine(default_pipeline(settings.pipeline), max_pixels=settings.max_pixels)
+    engine.warm()
+    return engine
+
+
+def _service_key(folder: Path) -> bytes:
+    """32 bytes that all processes of this server share; made once, whole or not at all."""
+    path = folder / "service.key"
+    if not path.exists():
+        fresh = folder / f".service.key.{os.getpid()}"
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was faster
+            os.link(fresh, path)
+        fresh.unlink()
+    if path.stat().st_mode & 0o077:
+        raise InputError(f"{path}: others can read this key; chmod 600 it")
+    return path.read_bytes()
+
+
+def _said(settings: Settings, listener: socket.socket, backend: Backend, keyring: KeyRing) -> Iterator[str]:
+    """What an operator wants to know at the start."""
+    scheme = "https" if settings.tls_cert else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    policy, gallery, known = backend.desk.policy, backend.gallery, keyring.keys()
+    counts = gallery.counts()
+    yield f"listening on {scheme}://{host}:{listener.getsockname()[1]}"
+    yield f"pipeline: {backend.engine.pipeline.name}"
+    yield f"policy: {policy.name}, version {policy.version}"
+    yield f"certificate: {_certified(backend)}"
+    yield f"gallery: {counts.faces:,} faces in {counts.collections:,} collections; {counts.records:,} ledger records"
+    if not any(key.revoked is None for key in known):
+        yield "keys: none yet, so nobody is let in; make one: countenance keys create --role operator"
+
+
+def _certified(backend: Backend) -> str:
+    """Whether somebody who may compare at all could: asked of the policy itself, with the certificate as it is."""
+    desk = backend.desk
+    certificate, fault = desk.certificates.read()
+    role = next((role for role in desk.policy.roles if desk.policy.may(role, "compare")), "")
+    purposes = tuple(name for name, purpose in desk.policy.purposes.items() if purpose.allowed)
+    decision = decide(
+        Facts(
+            action="compare",
+            operation="start",
+            request="start",
+            now=datetime.now(UTC),
+            policy=desk.policy,
+            actor="countenance",
+            role=role,
+            pipeline=desk.pipeline,
+            actor_class="private",
+            purposes=purposes,
+            certificate=certificate,
+            certificate_fault=fault,
+            operator=desk.gallery.ledger.key,
+            gallery=1,
+        )
+    )
+    reason = decision.reason
+    if decision.allowed or reason.startswith("no audit, no search"):
+        return reason
+    return f"no audit, no search: {reason}"
