@@ -5,9 +5,10 @@ Operations, the command line and Python all come here; nothing else in the servi
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from countenance.errors import CertificateError, InputError, PolicyError
 from countenance.gallery import Collection, Gallery, Occasion, entry_of
@@ -18,6 +19,8 @@ from countenance.service.failures import Refused, WireError
 
 __all__ = ["CertificateFile", "Desk"]
 
+_PURPOSED = frozenset({"search", "enrol", "collections"})  # actions for which it counts what a collection is for
+
 
 class CertificateFile:
     """The certificate in a file, read again when the file changes: a server is certified without being restarted."""
@@ -27,14 +30,14 @@ class CertificateFile:
         self._reading = threading.Lock()
         self._mark: tuple[int, int, int] | None = None
         self._found: Certificate | None = None
-        self._fault: str | None = f"{path} is not there"
+        self._fault: str | None = None
 
     def read(self) -> tuple[Certificate | None, str | None]:
-        """The certificate, or why there is none."""
+        """The certificate, or why there is none. One that did not change is the same object, checked once."""
         try:
             about = self.path.stat()
         except OSError:
-            return None, f"{self.path} is not there"
+            return None, f"{self.path.name} is not there"
         mark = (about.st_mtime_ns, about.st_size, about.st_ino)
         with self._reading:
             if mark != self._mark:
@@ -58,6 +61,7 @@ class Desk:
 
     def __init__(self, gallery: Gallery, pipeline: str, policy: Policy, certificates: CertificateFile) -> None:
         self.gallery, self.pipeline, self.policy, self.certificates = gallery, pipeline, policy, certificates
+        self._noting = threading.Lock()
         self._noted: str | None = None
 
     def ask(self, call: Call, action: str, **facts: Any) -> Decision:
@@ -65,6 +69,11 @@ class Desk:
 
         Raises Refused, after writing the refusal to the ledger.
         """
+        decision, _ = self.ask_certified(call, action, **facts)
+        return decision
+
+    def ask_certified(self, call: Call, action: str, **facts: Any) -> tuple[Decision, Certificate | None]:
+        """The same, and the certificate that the decision rests on, whose scale an answer is given on."""
         certificate, fault = self.certificates.read()
         asked = Facts(
             action=action,
@@ -84,11 +93,36 @@ class Desk:
         )
         decision = decide(asked)
         if not decision.allowed:
-            self.gallery.ledger.refuse(self.occasion(call, decision), decision.reason, asked.collection)
-            raise Refused(decision.rule, decision.reason)
+            self.refuse(call, decision.rule, decision.reason, asked.collection, decision)
         if decision.in_force is not None and certificate is not None:
             self._note(certificate, call)
-        return decision
+        return decision, certificate
+
+    def ask_role(self, call: Call, action: str, name: str) -> None:
+        """Refuse a role that may not do this at all; asked before a collection is looked up, so that a key which may
+        not do something with a collection does not learn whether there is one.
+        """
+        if not self.policy.may(call.caller.role, action):
+            self.ask(call, action, collection=name)
+
+    def ask_of(self, call: Call, action: str, name: str, **facts: Any) -> tuple[Decision, Collection]:
+        """Decide an action on one collection, which must be there: its terms and size are part of the facts.
+
+        Raises NotFoundError, or Refused.
+        """
+        decision, _, collection = self.ask_certified_of(call, action, name, **facts)
+        return decision, collection
+
+    def ask_certified_of(
+        self, call: Call, action: str, name: str, **facts: Any
+    ) -> tuple[Decision, Certificate | None, Collection]:
+        """The same, with the certificate that the decision rests on."""
+        self.ask_role(call, action, name)
+        collection = self.gallery.collection(name)
+        if action in _PURPOSED and "terms" not in facts:
+            facts["terms"] = self.terms_now(name)
+        facts = {"gallery": collection.faces} | facts
+        return *self.ask_certified(call, action, collection=name, **facts), collection
 
     def terms(self, tags: Mapping[str, str]) -> Terms:
         """What a collection with these tags is for. Raises WireError for a tag that says nothing sensible."""
@@ -97,15 +131,9 @@ class Desk:
         except PolicyError as error:
             raise WireError("InvalidParameterException", str(error)) from None
 
-    def ask_of(self, call: Call, action: str, name: str, **facts: Any) -> tuple[Decision, Collection]:
-        """The same for an action on one collection, which must be there: its terms and size are part of the facts.
-
-        Raises NotFoundError, or Refused.
-        """
-        collection = self.gallery.collection(name)
-        terms = self.terms(self.gallery.tags(name))
-        facts = {"gallery": collection.faces} | facts
-        return self.ask(call, action, collection=name, terms=terms, **facts), collection
+    def terms_now(self, name: str) -> Terms:
+        """What a collection is for. Raises NotFoundError, or WireError."""
+        return self.terms(self.gallery.tags(name))
 
     def occasion(self, call: Call, decision: Decision) -> Occasion:
         """What the ledger says of a call: who, through what, what for, and by which rule."""
@@ -121,13 +149,35 @@ class Desk:
             started=call.started,
         )
 
+    def refuse(
+        self, call: Call, rule: str, reason: str, collection: str | None = None, decision: Decision | None = None
+    ) -> NoReturn:
+        """Refuse what no rule of the policy could know of, and say so in the ledger first. Raises Refused."""
+        occasion = self.occasion(call, decision or Decision(False, reason, rule))
+        self.gallery.ledger.refuse(replace(occasion, rule=rule), reason, collection)
+        raise Refused(rule, reason)
+
     def _note(self, certificate: Certificate, call: Call) -> None:
-        """Say in the ledger, once, that a certificate has come into force."""
+        """Say in the ledger, once and before the first answer under it, that a certificate has come into force."""
         if self._noted == certificate.id:
             return
-        self._noted = certificate.id
-        occasion = Occasion(actor="countenance", operation=call.operation, policy=self.policy.digest, rule="certified")
-        detail = {"issuer": str(certificate.issuer), "until": f"{certificate.ends:%Y-%m-%dT%H:%M:%SZ}"}
-        self.gallery.ledger.record(
-            entry_of(Kind.CERTIFICATE, occasion, certificate=certificate.id, pipeline=self.pipeline, detail=detail)
+        with self._noting:
+            if self._noted == certificate.id:
+                return
+            last = None
+            for record in self.gallery.ledger.records(kinds=[Kind.CERTIFICATE]):
+                last = (record.entry.certificate, record.entry.pipeline, record.entry.policy)
+            if last != (certificate.id, self.pipeline, self.policy.digest):
+                self._say(certificate, call)
+            self._noted = certificate.id
+
+    def _say(self, certificate: Certificate, call: Call) -> None:
+        occasion = Occasion(
+            actor="countenance",
+            operation=call.operation,
+            policy=self.policy.digest,
+            rule="certified",
+            certificate=certificate.id,
         )
+        detail = {"issuer": str(certificate.issuer), "until": f"{certificate.ends:%Y-%m-%dT%H:%M:%SZ}"}
+        self.gallery.ledger.record(entry_of(Kind.CERTIFICATE, occasion, pipeline=self.pipeline, detail=detail))

@@ -240,7 +240,9 @@ def _structure(shape: Any, writing: bool) -> Check:
 
 
 def _list(shape: Any, writing: bool) -> Check:
-    each, size, kinds = _check(shape.member, writing), _length(shape), (list, tuple) if writing else list
+    # An answer's list may be empty where a request's may not: the model has one shape for both (DeletedFaces).
+    size = _length(shape, least=0 if writing else None)
+    each, kinds = _check(shape.member, writing), (list, tuple) if writing else list
 
     def check(value: Any) -> list[Any]:
         if not isinstance(value, kinds):
@@ -369,8 +371,11 @@ def _moment(value: Any) -> float:
 _MOST = 2**40
 
 
-def _length(shape: Any, longest: int | None = None, wrong: type[_WrongError] = _WrongError) -> Callable[[int], None]:
-    least, most = shape.metadata.get("min", 0), shape.metadata.get("max", longest or _MOST)
+def _length(
+    shape: Any, longest: int | None = None, wrong: type[_WrongError] = _WrongError, least: int | None = None
+) -> Callable[[int], None]:
+    least = shape.metadata.get("min", 0) if least is None else least
+    most = shape.metadata.get("max", longest or _MOST)
 
     def check(size: int) -> None:
         if size < least:
