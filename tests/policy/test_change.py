@@ -39,12 +39,20 @@ def test_the_old_policy_says_who_may_change_it():
         check_change(first, usurped, sign_change(first, usurped, BOARD, NOW), OPERATOR.verifying)
 
 
+def test_numbers_may_be_left_out():
+    """A newer Countenance may ship version 7 after version 2, and somebody may begin with it."""
+    first, second = versions()
+    seventh = replace(first, version=7, values={**first.values, "version": 7})
+    check_change(None, second, sign_change(None, second, OPERATOR, NOW), OPERATOR.verifying)
+    check_change(second, seventh, sign_change(second, seventh, OPERATOR, NOW), OPERATOR.verifying)
+
+
 def test_what_does_not_follow_is_refused():
     first, second = versions()
     with pytest.raises(PolicyError, match="version 1 does not follow 1; write version = 2"):
         sign_change(first, first, OPERATOR, NOW)
-    with pytest.raises(PolicyError, match="a first policy has version 1, not 2"):
-        sign_change(None, second, OPERATOR, NOW)
+    with pytest.raises(PolicyError, match="version 1 does not follow 2; write version = 3"):
+        sign_change(second, first, OPERATOR, NOW)
     change = sign_change(first, second, OPERATOR, NOW)
     other = replace(second, values={**second.values, "name": "other"})
     with pytest.raises(PolicyError, match="what was signed is another policy"):

@@ -76,3 +76,91 @@ def policy_check(file: Path) -> None:
     from countenance.policy import describe_policy, load_policy
 
     click.echo(describe_policy(load_policy(file)))
+
+
+DATA = click.option(
+    "--data",
+    type=FILE,
+    default=Path("countenance-data"),
+    show_default=True,
+    envvar="COUNTENANCE_DATA",
+    help="The data folder of the server.",
+)
+DATABASE = click.option(
+    "--database",
+    envvar="COUNTENANCE_DATABASE",
+    help="URL of its PostgreSQL database, if it has one; better in the variable COUNTENANCE_DATABASE.",
+)
+
+
+@policy.command("sign")
+@click.argument("new", type=FILE, required=False)
+@click.option("--key", type=FILE, help="Who signs; by default the operator: ledger.key in the data folder.")
+@DATA
+@DATABASE
+@click.option("--old", type=FILE, help="The policy before, from a file, where the data folder is not at hand.")
+def policy_sign(new: Path | None, key: Path | None, data: Path, database: str | None, old: Path | None) -> None:
+    """Sign that the policy NEW follows the one in force; a server accepts it at its next start.
+
+    Without NEW: policy.toml in the data folder, else the policy that came with this version of Countenance. The
+    signature is written beside NEW, with .change added to its name.
+    """
+    from countenance import policy as rules
+    from countenance.gallery import open_ledger
+    from countenance.ledger import SigningKey
+
+    if old is not None and (new is None or key is None):
+        raise click.UsageError("--old needs NEW and --key")
+    following = rules.policy_of_server(data, new)
+    if old is not None:
+        before = rules.load_policy(old)
+    else:
+        with open_ledger(data, database) as ledger:
+            before = rules.in_force_now(ledger)
+    if following.digest == before.digest:
+        click.echo(f"policy {before.name}, version {before.version}, is in force already: nothing to sign")
+        return
+    signing = SigningKey.load(key or data / "ledger.key")
+    change = rules.sign_change(before, following, signing)
+    rules.check_change(before, following, change, signing.verifying)
+    out = rules.change_file(data, new)
+    out.write_text(change.to_json(), encoding="utf-8")
+    click.echo(rules.describe_policy(following))
+    click.echo(f"signed by {signing.name}: follows {before.name}, version {before.version}; written to {out}")
+
+
+@policy.command("show")
+@DATA
+@DATABASE
+@click.option("--toml", is_flag=True, help="Print the policy itself.")
+def policy_show(data: Path, database: str | None, toml: bool) -> None:
+    """Say which policy is in force, by the ledger of a server."""
+    from countenance.gallery import open_ledger
+    from countenance.policy import describe_policy, in_force_now
+
+    with open_ledger(data, database) as ledger:
+        found = in_force_now(ledger)
+    click.echo(found.text if toml else describe_policy(found), nl=not toml)
+
+
+@policy.command("history")
+@DATA
+@DATABASE
+@AS_JSON
+def policy_history(data: Path, database: str | None, as_json: bool) -> None:
+    """List the policies that were ever in force, each checked against its signature and the one before it."""
+    from countenance.gallery import open_ledger
+    from countenance.ledger import Kind, timestamp
+    from countenance.policy import enacted
+
+    with open_ledger(data, database) as ledger:
+        found = enacted(ledger.records(kinds=[Kind.POLICY, Kind.KEY]), ledger.first_key())
+    if as_json:
+        print_json([{"record": one.index, "since": timestamp(one.since), **one.change.said} for one in found])
+        return
+    for one in found:
+        click.echo(
+            f"record {one.index:>6}  since {one.since:%Y-%m-%d %H:%M} UTC  {one.policy.name}, version "
+            f"{one.policy.version} ({one.policy.digest[:16]}), signed by {one.change.signer.name}"
+        )
+    click.echo(f"{len(found)} in all; each signature holds, and each follows the one before" if found else "none yet")

@@ -3,6 +3,7 @@
 policy = load_policy(path)                      a file; or shipped_policy()
 certificate = certify(tallies, key)             what was measured, signed; check(certificate, tallies) recomputes it
 decision = decide(Facts(...))                   allowed, reason, rule; the only maker of a Permit
+enact_file(ledger, folder, path)                which policy is in force stands in the ledger, each change of it signed
 decision.in_force, certificate.curve            what an answer says: threshold, expected strangers, Similarity
 """
 
@@ -10,6 +11,15 @@ from countenance.policy.certificate import Certificate, GroupRecord, Level, Rate
 from countenance.policy.change import PolicyChange, check_change, read_change, sign_change
 from countenance.policy.curve import SimilarityCurve
 from countenance.policy.decide import RULES, Decision, Facts, decide
+from countenance.policy.enact import (
+    Enacted,
+    change_file,
+    enact,
+    enact_file,
+    enacted,
+    in_force_now,
+    policy_of_server,
+)
 from countenance.policy.file import (
     ACTIONS,
     LEGAL_BASES,
@@ -35,6 +45,7 @@ __all__ = [
     "RULES",
     "Certificate",
     "Decision",
+    "Enacted",
     "Expected",
     "Facts",
     "GroupRecord",
@@ -52,6 +63,7 @@ __all__ = [
     "Terms",
     "Verdict",
     "certify",
+    "change_file",
     "check",
     "check_change",
     "data_digest",
@@ -59,10 +71,15 @@ __all__ = [
     "default_consent",
     "describe",
     "describe_policy",
+    "enact",
+    "enact_file",
+    "enacted",
+    "in_force_now",
     "law_table",
     "load_certificate",
     "load_policy",
     "open_review",
+    "policy_of_server",
     "read_certificate",
     "read_change",
     "read_policy",

@@ -6,7 +6,7 @@ written for AWS run unchanged. Whatever is wrong with a file is refused when it 
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -119,7 +119,7 @@ class ConsentDefaults:
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy that was read and found whole. `digest` identifies what it says, however it is spelled."""
+    """A policy that was read and found whole. `digest` identifies what it says, however ``text`` spells it."""
 
     name: str
     version: int
@@ -135,6 +135,7 @@ class Policy:
     key_defaults: KeyDefaults | None
     consent_defaults: ConsentDefaults | None
     values: Mapping[str, Any]
+    text: str = field(default="", repr=False, compare=False)
 
     @cached_property
     def digest(self) -> str:
@@ -190,6 +191,7 @@ def read_policy(text: str, name: str = "policy") -> Policy:
         key_defaults=key,
         consent_defaults=given,
         values=document.values,
+        text=text,
     )
     for part in (consent, review, law, changes, top):
         part.done()
