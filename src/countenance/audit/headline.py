@@ -3,6 +3,7 @@
 from countenance.audit.labels import one_in
 from countenance.audit.result import Estimate, Operating, Search, SearchPoint, Verification
 from countenance.audit.tallies import System, Tallies
+from countenance.errors import NotEnoughDataError
 
 __all__ = ["headline", "setting", "share"]
 
@@ -20,7 +21,9 @@ def setting(system: System, threshold: float) -> str:
 
 
 def share(value: float, trials: int) -> str:
-    """A rate a reader can picture: ``12 %``, ``1 in 2,300``, or ``none in 4,321``."""
+    """A rate a reader can picture: ``12 %``, ``1 in 2,300``, ``none in 4,321``. Without a trial NotEnoughDataError."""
+    if trials < 1:
+        raise NotEnoughDataError("no trial, so there is no rate to tell")
     if value <= 0:
         return f"none in {trials:,}"
     return one_in(value)

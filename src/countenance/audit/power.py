@@ -56,7 +56,11 @@ def design_effect(fmr: float, people: int, wolf_ratio: float = WOLF_RATIO) -> fl
     ``1 + 2 (n - 2) c / (p (1 - p))``, c the covariance of two comparisons that share a person. Scores are taken as
     ``a_i + a_j + e`` with normal parts and ``wolf_ratio = sd(a) / sd(e)``: two comparisons that share a person then
     correlate by ``w^2 / (1 + 2 w^2)``, and c follows from the bivariate normal. Ratio 0 gives 1.
+
+    Raises NotEnoughDataError with fewer than two ``people``.
     """
+    if people < 2:
+        raise NotEnoughDataError("a false match takes two people")
     shared = shared_covariance(fmr, wolf_ratio**2 / (1.0 + 2.0 * wolf_ratio**2))
     return 1.0 + 2.0 * (people - 2) * shared / (fmr * (1.0 - fmr))
 
@@ -148,12 +152,14 @@ def plan(
     stated) make errors come in clusters, so more people are needed. More ``photos`` of the same people are not more
     people: they make FNMR measurable (two photos a person), and leave the FMR's uncertainty nearly as it is.
 
-    Raises NotEnoughDataError for a target that is no rate in (0, 1), or fewer than two subjects.
+    Raises NotEnoughDataError for a target that is no rate in (0, 1), fewer than two subjects, no group or no photo.
     """
     if not 0.0 < target_fmr < 1.0:
         raise NotEnoughDataError(f"--target-fmr: {target_fmr:g} is not between 0 and 1")
     if subjects is not None and subjects < 2:
         raise NotEnoughDataError("--subjects: a false match takes two people")
+    if groups < 1 or photos < 1:
+        raise NotEnoughDataError("--groups, --photos: plan for at least one")
     no_error = people_for(RULE_OF_3 / target_fmr)
     thirty = people_for(RULE_OF_30 / target_fmr)
     dependent = _smallest(lambda n: _effective_errors(target_fmr, n, wolf_ratio) >= RULE_OF_30, thirty)

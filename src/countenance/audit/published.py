@@ -83,17 +83,16 @@ class PublishedSearch:
 
     @property
     def fpir(self) -> Estimate:
-        """FPIR with the exact binomial interval, the gallery taken as fixed."""
-        return Estimate(
-            self.falsely_matched / self.probes,
-            clopper_pearson(self.falsely_matched, self.probes),
-            errors=self.falsely_matched,
-            trials=self.probes,
-        )
+        """FPIR with the exact binomial interval, the gallery taken as fixed. Without a probe NotEnoughDataError."""
+        found = clopper_pearson(self.falsely_matched, self.probes)
+        return Estimate(self.falsely_matched / self.probes, found, errors=self.falsely_matched, trials=self.probes)
 
     @property
     def fmr(self) -> Estimate:
-        """The FMR per comparison that the FPIR implies (`implied_fmr`), with the interval carried over."""
+        """The FMR per comparison that the FPIR implies (`implied_fmr`), with the interval carried over.
+
+        Raises NotEnoughDataError without a probe or a reference.
+        """
         found = clopper_pearson(self.falsely_matched, self.probes)
         ends = Interval(implied_fmr(found.low, self.references), implied_fmr(found.high, self.references))
         return Estimate(implied_fmr(self.falsely_matched / self.probes, self.references), ends)
