@@ -239,6 +239,13 @@ def test_every_pattern_of_the_model_can_be_used() -> None:
         assert set(re.findall(r"\\p\{\w+\}", pattern)) <= {"\\p{L}", "\\p{N}", "\\p{Z}"}
 
 
+def test_digits_and_words_are_ascii_as_in_java() -> None:
+    (arn,) = {pattern for pattern in patterns() if "streamprocessor" in pattern}
+    fits = wire._matcher(arn)
+    assert fits("arn:aws:rekognition:us-east-1:000000000000:streamprocessor/x")
+    assert not fits("arn:aws:rekognition:us-east-1:٠٠٠٠٠٠٠٠٠٠٠٠:streamprocessor/x")
+
+
 @pytest.mark.parametrize("pattern", [p for p in sorted(set(patterns())) if "\\p{" in p])
 def test_categories_of_unicode_are_java_s(pattern: str) -> None:
     fits = wire._matcher(pattern)

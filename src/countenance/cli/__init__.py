@@ -8,6 +8,7 @@ import click
 from countenance import __version__
 from countenance.cli.certificates import certificate, certify, policy
 from countenance.cli.common import OneLine
+from countenance.cli.keys import keys
 from countenance.cli.measure import audit, plan, schema
 from countenance.cli.photos import compare, detect, embed, models
 from countenance.cli.serve import serve
@@ -24,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (audit, plan, schema, embed, detect, compare, models, certify, certificate, policy, serve):
+for command in (audit, plan, schema, embed, detect, compare, models, certify, certificate, policy, keys, serve):
     main.add_command(command)

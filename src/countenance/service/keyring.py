@@ -199,7 +199,9 @@ def _load(path: Path) -> dict[str, ApiKey]:
 
 def _key(said: dict[str, Any]) -> ApiKey:
     texts = (said["id"], said["secret"], said["role"], said["label"], *said["purposes"])
-    if not all(isinstance(text, str) for text in texts) or said["role"] not in ROLES:
+    if not isinstance(said["purposes"], list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError
+    if said["role"] not in ROLES:
         raise ValueError
     if said["actor"] is not None and said["actor"] not in ACTORS:
         raise ValueError
