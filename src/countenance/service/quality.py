@@ -10,7 +10,8 @@ from countenance.faces import Face, Quality
 
 __all__ = ["LEVELS", "Bar", "brightness", "reasons", "sharpness"]
 
-_SHARP = 8.0  # grey levels per pixel at which Sharpness is 63
+_SHARP = 40.0  # grey levels per pixel, for a contrast of 1, at which Sharpness is 63
+_FLAT = 0.01  # contrast below which there is nothing that could be sharp
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class Bar:
 
 
 LEVELS = {
-    "LOW": Bar(confidence=55, eyes=10, sharpness=8, darkest=6, brightest=97, contrast=0.03, turned=70),
-    "MEDIUM": Bar(confidence=60, eyes=16, sharpness=15, darkest=12, brightest=94, contrast=0.05, turned=55),
-    "HIGH": Bar(confidence=70, eyes=28, sharpness=30, darkest=20, brightest=90, contrast=0.08, turned=40),
+    "LOW": Bar(confidence=55, eyes=8, sharpness=20, darkest=5, brightest=95, contrast=0.02, turned=65),
+    "MEDIUM": Bar(confidence=65, eyes=12, sharpness=30, darkest=10, brightest=90, contrast=0.04, turned=50),
+    "HIGH": Bar(confidence=75, eyes=20, sharpness=45, darkest=15, brightest=85, contrast=0.07, turned=40),
 }
-"""The bars of QualityFilter. AUTO is LOW; NONE filters nothing."""
+"""The bars of QualityFilter. AUTO is MEDIUM; NONE filters nothing."""
 
 
 def brightness(measured: Quality) -> float:
@@ -40,15 +41,20 @@ def brightness(measured: Quality) -> float:
 
 
 def sharpness(measured: Quality) -> float:
-    """Sharpness, 0 to below 100: ``100 * (1 - exp(-s / 8))``, s the chip's mean absolute Laplacian in grey levels."""
-    return 100.0 * (1.0 - math.exp(-max(0.0, measured.sharpness) / _SHARP))
+    """Sharpness, 0 to below 100: ``100 * (1 - exp(-s / c / 40))``.
+
+    s is the chip's mean absolute Laplacian in grey levels, c its contrast (0 to 0.5), so that a darker copy of a photo
+    is as sharp as the photo.
+    """
+    edges = max(0.0, measured.sharpness) / max(_FLAT, measured.contrast)
+    return 100.0 * (1.0 - math.exp(-edges / _SHARP))
 
 
 def reasons(face: Face, level: str) -> list[str]:
     """Why a face does not meet a QualityFilter, in AWS's words; empty where it does."""
     if level == "NONE":
         return []
-    bar, measured = LEVELS["LOW" if level == "AUTO" else level], face.quality
+    bar, measured = LEVELS["MEDIUM" if level == "AUTO" else level], face.quality
     checks = (
         ("LOW_CONFIDENCE", 100 * face.score < bar.confidence),
         ("SMALL_BOUNDING_BOX", measured.eye_distance < bar.eyes),
