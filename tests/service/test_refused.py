@@ -1,10 +1,14 @@
 """The operations that are not here: all of them, and nothing else, each with a code that AWS models for it."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from countenance.service import wire
 from countenance.service.refused import NEVER_BUILT, OUT_OF_SCOPE, REFUSED, refusal
 
+PAGE = Path(__file__).parents[2] / "docs" / "differences-from-aws.md"
 SERVED = {
     *("DetectFaces", "CompareFaces"),
     *("CreateCollection", "DescribeCollection", "ListCollections", "DeleteCollection"),
@@ -47,3 +51,11 @@ def test_what_is_out_of_scope_is_told_apart_from_what_is_never_built() -> None:
 def test_no_other_operation_is_refused_here() -> None:
     with pytest.raises(KeyError):
         refusal("SearchFaces")
+
+
+def test_the_page_of_differences_has_every_operation_with_its_reason() -> None:
+    text = PAGE.read_text()
+    assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) == SERVED
+    rows = re.findall(r"^\| ([A-Z]\w+(?:, [A-Z]\w+)*) \| (.*) \|$", text, re.MULTILINE)
+    told = {name: why for names, why in rows for name in names.split(", ")}
+    assert told == NEVER_BUILT | OUT_OF_SCOPE
