@@ -17,6 +17,10 @@ audit: .venv/ready  ## run the ACLU's test on the embedded measurements and writ
 test: .venv/ready  ## run the tests
 	$(RUN) pytest $(ARGS)
 
+coverage: .venv/ready  ## fail unless the audit's own tests take every branch of audit/ (about a minute)
+	$(RUN) coverage run -m pytest -q tests/audit
+	$(RUN) coverage report --include='*/countenance/audit/*' --fail-under=100 --show-missing --skip-covered
+
 check: .venv/ready  ## style, types, layers
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -37,4 +41,4 @@ clean:  ## remove what the build made
 $(UV):
 	python3 scripts/bring_uv.py .uv
 
-.PHONY: help audit test check bench clean
+.PHONY: help audit test coverage check bench clean
