@@ -16,7 +16,7 @@ from countenance.report import words
 
 __all__ = ["BANNER", "CHECKS", "Basis", "Identity", "Odds", "Reviewed", "Sheet", "Shown", "basis_of", "odds_of"]
 
-BANNER = "Not an identification and not a basis for arrest: at most a hint where to look for evidence of another kind."
+BANNER = "Not an identification and not a basis for arrest: at most a hint where to look for other evidence."
 CHECKS = (
     "Evidence that does not come from this search: could this person have been there, and what else says so?",
     "The original photos, side by side, by somebody trained who does not know the order of this list; "

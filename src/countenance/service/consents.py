@@ -25,6 +25,8 @@ _FILLED = tuple(name for name in COLUMNS if name != "external_image_id")
 _ID = re.compile(r"[a-zA-Z0-9_.\-:]{1,255}")  # what the API allows as an ExternalImageId; of a collection, no colon
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _SAID = 3  # faults named in one line
+Fault = tuple[int, str]
+"""Line (0: the file), and what is wrong there."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class ConsentRegister:
     def find(self, collection: str, external_image_id: str | None) -> Consent | None:
         """The record for a face, else its collection's; None where there is neither.
 
-        Raises PolicyError, with the line and the mend, while the file is wrong.
+        Raises PolicyError while the file is wrong: with the lines, and nothing of what they hold, for that goes into
+        answers and the ledger.
         """
         rows = self._rows()
         row = rows.get((collection, external_image_id)) or rows.get((collection, None))
@@ -72,11 +75,11 @@ class ConsentRegister:
             if mark != self._mark:
                 self._found, self._fault = {}, None
                 if mark is not None and self.path is not None:
-                    try:
-                        rows = read_consents(self.path, self._policy)
+                    rows, faults = _read(self.path, self._policy)
+                    if faults:
+                        self._fault = _brief(self.path, faults)
+                    else:
                         self._found = {(row.collection, row.external_image_id): row for row in rows}
-                    except PolicyError as error:
-                        self._fault = str(error)
                 self._mark = mark  # taken before reading: a change meanwhile is read the next time
             if self._fault is not None:
                 raise PolicyError(self._fault)
@@ -94,16 +97,34 @@ class ConsentRegister:
 
 def read_consents(path: Path, policy: Policy | None = None) -> tuple[ConsentRow, ...]:
     """All rows of a file. Raises PolicyError that names the lines that are wrong; then none of it holds."""
+    rows, faults = _read(path, policy)
+    if faults:
+        more = f" (and {len(faults) - _SAID} more)" if len(faults) > _SAID else ""
+        told = ", ".join(f"line {line}: {what}" if line else what for line, what in faults[:_SAID])
+        raise PolicyError(f"{path}, {told}{more}; until it is mended, no face is enrolled")
+    return tuple(rows)
+
+
+def _brief(path: Path, faults: list[Fault]) -> str:
+    lines = ", ".join(str(line) for line, _ in faults[:_SAID] if line) or "1"
+    return (
+        f"the records of consent are damaged (line {lines}), and until they are mended no face is enrolled; "
+        f"the operator sees what is wrong with: countenance consent check {path.name}"
+    )
+
+
+def _read(path: Path, policy: Policy | None) -> tuple[list[ConsentRow], list[Fault]]:
+    """The rows that are right, and for the others line and fault."""
+    rows: list[ConsentRow] = []
+    faults: list[Fault] = []
+    first: dict[tuple[str, str | None], int] = {}
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise PolicyError(f"{path}: the consent records cannot be read ({error.strerror})") from None
+        return [], [(0, f"cannot be read ({error.strerror})")]
     except UnicodeDecodeError:
-        raise PolicyError(f"{path}: is not UTF-8; save it as UTF-8") from None
-    faults: list[str] = []
-    rows: list[ConsentRow] = []
-    first: dict[tuple[str, str | None], int] = {}
-    for line, cells in _cells(text, path):
+        return [], [(0, "is not UTF-8; save it as UTF-8")]
+    for line, cells in _cells(text, faults):
         try:
             row = _row(line, cells, policy)
             key = (row.collection, row.external_image_id)
@@ -112,15 +133,12 @@ def read_consents(path: Path, policy: Policy | None = None) -> tuple[ConsentRow,
             first[key] = line
             rows.append(row)
         except ValueError as error:
-            faults.append(f"line {line}: {error}")
-    if faults:
-        more = f" (and {len(faults) - _SAID} more)" if len(faults) > _SAID else ""
-        raise PolicyError(f"{path}, {', '.join(faults[:_SAID])}{more}; until it is mended, no face is enrolled")
-    return tuple(rows)
+            faults.append((line, str(error)))
+    return rows, faults
 
 
-def _cells(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells of each row. Raises PolicyError for what is no table, or has other columns."""
+def _cells(text: str, faults: list[Fault]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells of each row. What is no table, or has other columns, becomes a fault."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     last = 0
     try:
@@ -129,17 +147,17 @@ def _cells(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             odd = [name for name in head if name not in COLUMNS or head.count(name) > 1]
             lacks = [name for name in COLUMNS if name not in head]
             what = f"lacks {', '.join(lacks)}" if lacks else f"has {', '.join(odd)} too many"
-            raise PolicyError(f"{path}, line 1: {what}; the columns are {','.join(COLUMNS)}")
+            faults.append((1, f"{what}; the columns are {','.join(COLUMNS)}"))
+            return
         last = reader.line_num
         for cells in reader:
             line, last = last + 1, reader.line_num
-            if not cells:
-                continue
-            if len(cells) != len(head):
-                raise PolicyError(f"{path}, line {line}: {len(cells)} cells under {len(head)} columns; mend the row")
-            yield line, {name: cell.strip() for name, cell in zip(head, cells, strict=True)}
+            if len(cells) == len(head):
+                yield line, {name: cell.strip() for name, cell in zip(head, cells, strict=True)}
+            elif cells:
+                faults.append((line, f"{len(cells)} cells under {len(head)} columns; mend the row"))
     except csv.Error as error:
-        raise PolicyError(f"{path}, line {last + 1}: is not CSV ({error}); mend the quotes") from None
+        faults.append((last + 1, f"is not CSV ({error}); mend the quotes"))
 
 
 def _row(line: int, cells: dict[str, str], policy: Policy | None) -> ConsentRow:

@@ -10,7 +10,10 @@ from countenance.ledger import Kind
 
 __all__ = ["Erasure", "erase_faces", "receipt_text", "write_receipt"]
 
-ERASED = "What was erased: the template and the record of consent, on the disk and in memory, and the key they were sealed under."
+ERASED = (
+    "What was erased: the template and the record of consent, on the disk and in memory, and the key that they were "
+    "sealed under."
+)
 REMAINS = (
     "In backups of the store the records may still lie, sealed under keys that were overwritten; without those keys "
     "nobody can open them. An older backup of the key file can: ask the operator when those are destroyed.",

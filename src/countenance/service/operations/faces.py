@@ -105,8 +105,8 @@ def _record(backend: Backend, call: Call, name: str, external: str | None) -> Co
     """The operator's record of consent. While the records cannot be read, nobody is enrolled, defaults or not."""
     try:
         return backend.consents.find(name, external)
-    except InputError:
-        backend.desk.refuse(call, "consent", "the operator's records of consent are damaged; they must be mended", name)
+    except InputError as error:
+        backend.desk.refuse(call, "consent", str(error), name)
 
 
 def _until(consent: Consent, terms: Terms, now: datetime) -> Consent:
