@@ -10,8 +10,9 @@ from countenance.cli.certificates import certificate, certify, policy
 from countenance.cli.common import OneLine
 from countenance.cli.keys import keys
 from countenance.cli.measure import audit, plan, schema
+from countenance.cli.people import consent, forget, review, search
 from countenance.cli.photos import compare, detect, embed, models
-from countenance.cli.serve import serve
+from countenance.cli.serve import backup, restore, serve
 
 __all__ = ["main"]
 
@@ -25,5 +26,24 @@ def main() -> None:
     """
 
 
-for command in (audit, plan, schema, embed, detect, compare, models, certify, certificate, policy, keys, serve):
+for command in (
+    audit,
+    plan,
+    schema,
+    embed,
+    detect,
+    compare,
+    models,
+    certify,
+    certificate,
+    policy,
+    keys,
+    serve,
+    backup,
+    restore,
+    search,
+    review,
+    forget,
+    consent,
+):
     main.add_command(command)

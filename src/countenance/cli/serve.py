@@ -56,3 +56,61 @@ def serve(file: Path | None, **flags: Any) -> None:
             f"the server needs an extra ({error.name} is missing): pip install 'countenance[faces,serve]'"
         ) from None
     run(settings, click.echo)
+
+
+@click.command()
+@click.argument("out", type=FILE)
+@_with_settings("data", "database")
+def backup(out: Path, file: Path | None, **flags: Any) -> None:
+    """Write the gallery to the file OUT; the server may go on.
+
+    The keys of the faces are not in it, so that erasing reaches every backup: keep the data folder's keys as well, the
+    newest copy only, and elsewhere. See docs/serve.md.
+    """
+    from countenance.service.backup import make_backup
+
+    settings = _settings(file, flags)
+    made = make_backup(out, settings.data, settings.database)
+    click.echo(
+        f"{made.path}: {made.faces:,} faces in {made.collections:,} collections, {made.records:,} ledger records"
+    )
+    click.echo("The ledger's signed head; keep it elsewhere, and whoever has it can tell if the ledger is ever cut:")
+    click.echo(made.head, nl=False)
+
+
+@click.command()
+@click.argument("archive", type=FILE)
+@_with_settings("data", "database")
+@click.option("--ledger", "export", type=FILE, help="An export of the current ledger, if the store was lost with it.")
+@click.option("--head", "heads", type=FILE, multiple=True, help="A signed head that was kept; may be given often.")
+@click.option("--replace", is_flag=True, help="Replace the gallery that is there.")
+@click.option("--ledger-lost", is_flag=True, help="Go on although newer records are lost; the ledger will say so.")
+def restore(
+    archive: Path,
+    file: Path | None,
+    export: Path | None,
+    heads: tuple[Path, ...],
+    replace: bool,
+    ledger_lost: bool,
+    **flags: Any,
+) -> None:
+    """Bring the backup ARCHIVE back, under the current keys and the current ledger.
+
+    What was erased since the backup stays erased. No server may run meanwhile.
+    """
+    from countenance.service.backup import restore_backup
+
+    settings = _settings(file, flags)
+    done = restore_backup(
+        archive,
+        settings.data,
+        settings.database,
+        export=export,
+        heads=heads,
+        replace=replace,
+        ledger_lost=ledger_lost,
+    )
+    click.echo(f"{done.faces:,} faces in {done.collections:,} collections, {done.records:,} ledger records")
+    click.echo(f"erased since the backup, and not brought back: {done.erased:,}")
+    click.echo(f"enrolled since the backup, and lost: {done.lost:,}")
+    click.echo(done.head, nl=False)

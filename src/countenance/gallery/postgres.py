@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, LiteralString
 
 from countenance.errors import GalleryError, StoreError, UnavailableError
-from countenance.gallery.store import SCHEMA, Tx
+from countenance.gallery.store import SCHEMA, TABLES, Tx
 
 try:
     import psycopg
@@ -144,6 +144,14 @@ class PostgresStore:
         """Drop it, and the table that searches inside the database made; their files go with them."""
         tx.run(f"DROP TABLE faces_{int(uid)}")
         tx.run(f"DROP TABLE IF EXISTS searchable_{int(uid)}")
+
+    def clear(self, tx: Tx) -> None:
+        """Empty every table, drop all partitions, and what searching inside the database made."""
+        for (uid,) in tx.rows("SELECT uid FROM collections"):
+            self.drop_partition(tx, uid)
+        for table in TABLES:
+            tx.run(f"DELETE FROM {table}")  # noqa: S608
+        tx.run("DROP TABLE IF EXISTS searchable")
 
     def vacuum(self, table: str) -> bool:
         """Rewrite a table without what was deleted from it. False when readers were in the way for too long."""

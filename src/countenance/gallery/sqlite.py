@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from countenance.errors import GalleryError
-from countenance.gallery.store import SCHEMA, Tx
+from countenance.gallery.store import SCHEMA, TABLES, Tx
 
 __all__ = ["SQLiteStore"]
 
@@ -100,6 +100,11 @@ class SQLiteStore:
 
     def drop_partition(self, tx: Tx, uid: int) -> None:
         """Nothing to do."""
+
+    def clear(self, tx: Tx) -> None:
+        """Empty every table."""
+        for table in TABLES:
+            tx.run(f"DELETE FROM {table}")  # noqa: S608
 
     def purge(self) -> bool:
         """Empty the write-ahead log into the database, whose free space holds zeros, and cut it to nothing."""

@@ -5,11 +5,12 @@ ledger is one line of records, and a collection's ``version`` grows in the order
 finds out what others have changed.
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "Store", "Tx", "marks"]
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "TABLES", "Store", "Tx", "marks"]
 
 SCHEMA_VERSION = "1"
 
@@ -45,6 +46,9 @@ CREATE TABLE IF NOT EXISTS tree (
 CREATE TABLE IF NOT EXISTS heads (size INTEGER PRIMARY KEY, note TEXT NOT NULL)
 """
 
+TABLES = tuple(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA))
+"""The names of all of them."""
+
 
 class Tx(Protocol):
     """A transaction. SQL has ``?`` for each parameter and no other question mark or percent sign."""
@@ -79,6 +83,9 @@ class Store(Protocol):
 
     def drop_partition(self, tx: Tx, uid: int) -> None:
         """Take that room away; its faces are deleted already."""
+
+    def clear(self, tx: Tx) -> None:
+        """Empty every table, and let go of all partitions."""
 
     def purge(self) -> bool:
         """Bring what was deleted out of the files, too. False when readers stood in the way; ask again."""

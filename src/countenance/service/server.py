@@ -1,14 +1,11 @@
 """``countenance serve``: opens everything that the settings name, listens, keeps it up, and closes it in order."""
 
-import fcntl
 import os
-import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -24,6 +21,7 @@ from countenance.service.backend import Backend
 from countenance.service.connections import HEADER_BYTES, protocol
 from countenance.service.consents import ConsentRegister
 from countenance.service.desk import CertificateFile, Desk
+from countenance.service.folder import hold, make_folder, service_key
 from countenance.service.keyring import KeyRing
 from countenance.service.metrics import Metrics
 from countenance.service.pages import PageTokens
@@ -35,7 +33,7 @@ from countenance.service.upkeep import Upkeep
 if TYPE_CHECKING:
     from countenance.service.engine import Engine
 
-__all__ = ["serve", "service_lock"]
+__all__ = ["serve"]
 
 
 def serve(settings: Settings, tell: Callable[[str], None]) -> None:
@@ -46,8 +44,8 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     logs.set_up(settings.log_format)
     with ExitStack() as opened:
         listener = opened.enter_context(_listener(settings))
-        _data_folder(settings.data)
-        opened.enter_context(service_lock(settings.data, alone=settings.database is None))
+        make_folder(settings.data)
+        opened.enter_context(hold(settings.data, alone=settings.database is None))
         backend = _backend(settings, opened)
         metrics = Metrics()
         metrics.watch(backend.engine)
@@ -150,33 +148,6 @@ def _listener(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _data_folder(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_mode & 0o077:
-        raise InputError(f"{folder}: others can look into the data folder; chmod 700 it")
-
-
-@contextmanager
-def service_lock(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Hold the data folder: ``alone`` (a server on SQLite, a restore), or with others (servers on PostgreSQL).
-
-    Raises InputError when it is held otherwise. The lock ends with the process, however it ends.
-    """
-    descriptor = os.open(folder / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise InputError(
-            f"{folder}: another `countenance serve` or `restore` works there; stop it first"
-            " (several servers need PostgreSQL: --database)"
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _backend(settings: Settings, opened: ExitStack) -> Backend:
     policy_of_server(settings.data, settings.policy)  # a file that is wrong is said before anything is loaded
     engine = _engine(settings)
@@ -193,7 +164,7 @@ def _backend(settings: Settings, opened: ExitStack) -> Backend:
         engine=engine,
         photos=PhotoSource(store),
         consents=ConsentRegister(settings.consents or settings.data / "consents.csv", policy),
-        pages=PageTokens(_service_key(settings.data)),
+        pages=PageTokens(service_key(settings.data)),
         region=settings.region,
         account=settings.account,
     )
@@ -206,24 +177,6 @@ def _engine(settings: Settings) -> "Engine":
     engine = Engine(default_pipeline(settings.pipeline), max_pixels=settings.max_pixels)
     engine.warm()
     return engine
-
-
-def _service_key(folder: Path) -> bytes:
-    """32 bytes that all processes of this server share; made once, whole or not at all."""
-    path = folder / "service.key"
-    if not path.exists():
-        fresh = folder / f".service.key.{os.getpid()}"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was faster
-            os.link(fresh, path)
-        fresh.unlink()
-    if path.stat().st_mode & 0o077:
-        raise InputError(f"{path}: others can read this key; chmod 600 it")
-    return path.read_bytes()
 
 
 def _said(settings: Settings, listener: socket.socket, backend: Backend, keyring: KeyRing) -> Iterator[str]:

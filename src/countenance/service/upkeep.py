@@ -1,6 +1,5 @@
 """What a server does by itself every minute; when it fails, that is seen."""
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -8,12 +7,11 @@ from pathlib import Path
 from countenance.gallery import Gallery
 from countenance.service import logs
 from countenance.service.desk import Desk
+from countenance.service.folder import keep_head
 from countenance.service.metrics import Metrics
 
-__all__ = ["HEAD_FILE", "Upkeep"]
+__all__ = ["Upkeep"]
 
-HEAD_FILE = "ledger.head"
-"""In the data folder: the newest signed head, so that a restore cannot take the ledger back unnoticed."""
 _FRESH = 5.0  # seconds for which an answer about readiness holds
 
 
@@ -77,16 +75,3 @@ class Upkeep:
             self.once()
             if self._stop.wait(self._seconds):
                 return
-
-
-def keep_head(folder: Path, note: str) -> None:
-    """Keep a signed head in the data folder, replacing the one before whole."""
-    path, fresh = folder / HEAD_FILE, folder / f".{HEAD_FILE}.{os.getpid()}"
-    if path.exists() and path.read_text(encoding="utf-8") == note:
-        return
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(note)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
