@@ -56,3 +56,13 @@ def served_on_postgres(tmp_path_factory: pytest.TempPathFactory, new_database: C
 
     with running(data_folder(tmp_path_factory.mktemp("served") / "data"), database=new_database()) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def served_strictly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The same under the shipped policy, without a certificate: as it is when somebody has just started."""
+    from service.running import data_folder, running
+
+    folder = data_folder(tmp_path_factory.mktemp("strict") / "data", policy=None, certified=False)
+    with running(folder) as found:
+        yield found
