@@ -248,6 +248,27 @@ def test_nobody_gets_in_while_others_can_read_the_keys(
     assert tried(verifier, sign(key, clock.now)).key_id == key.key_id
 
 
+def test_a_key_is_looked_for_before_the_body_is_read_in_the_same_words(
+    verifier: Verifier, ring: KeyRing, key: ApiKey, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def claimed(headers: Headers) -> str:
+        with pytest.raises(WireError) as caught:
+            verifier.claimed(dict(headers).get("Authorization", ""))
+        assert caught.value.code == "AccessDeniedException"
+        return caught.value.message
+
+    headers = sign(key, clock.now)
+    assert verifier.claimed(dict(headers)["Authorization"]) == key.key_id
+    assert claimed([]) == refused(verifier, put(headers, "authorization", None))
+    assert claimed([("Authorization", "x")]) == refused(verifier, put(headers, "authorization", "x"))
+    ring.path.chmod(0o640)
+    claimed(headers)
+    assert "chmod 600" in caplog.text
+    ring.path.chmod(0o600)
+    ring.revoke(key.key_id)
+    assert claimed(headers) == refused(verifier, headers)
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [

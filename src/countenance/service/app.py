@@ -7,11 +7,9 @@ not too long; the signature over all of it holds; only then is anything of it re
 import asyncio
 import hmac
 import json
-import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,13 +21,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from countenance.errors import CountenanceError
 from countenance.service import logs, wire
 from countenance.service.admission import Lane, Limits, Weight
 from countenance.service.backend import Backend
 from countenance.service.caller import Call
 from countenance.service.failures import Refused, WireError
-from countenance.service.keyring import KeyRing
 from countenance.service.metrics import Metrics
 from countenance.service.operations import OPERATIONS
 from countenance.service.refused import refusal
@@ -39,10 +35,8 @@ __all__ = ["IMAGE_OPERATIONS", "Service"]
 
 IMAGE_OPERATIONS = frozenset({"CompareFaces", "DetectFaces", "IndexFaces", "SearchFacesByImage", "SearchUsersByImage"})
 """Those that run the networks."""
-_CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 +Credential=([A-Z0-9]{16,128})/")
 _LONGEST_HEADER = 4096
 _NOT_HERE = "There is nothing here for anybody; send signed requests of the Rekognition API to /"
-_UNSIGNED = "The request is not signed with a key of this server; `countenance keys` makes one"
 _TOO_LARGE = "The request has more than {} bytes, which is the most this server reads; send a smaller photo"
 
 
@@ -54,6 +48,7 @@ class _Asked:
     call: str = field(default_factory=lambda: str(uuid.uuid4()))
     key_id: str | None = None
     size: int = 0
+    arrived: float = field(default_factory=time.time)
     started: float = field(default_factory=time.monotonic)
     code: str = "ok"
     rule: str | None = None
@@ -70,7 +65,7 @@ class Service:
 
     Args:
         backend: what the operations work with.
-        keyring: the keys that count.
+        verifier: finds out who calls.
         limits: how much is let in.
         metrics: where it is counted.
         ready: says why the server is not ready, or None; may block.
@@ -80,7 +75,6 @@ class Service:
     def __init__(
         self,
         backend: Backend,
-        keyring: KeyRing,
         verifier: Verifier,
         limits: Limits,
         metrics: Metrics,
@@ -88,7 +82,7 @@ class Service:
         ready: Callable[[], str | None],
         metrics_token: str | None = None,
     ) -> None:
-        self._backend, self._keyring, self._verifier = backend, keyring, verifier
+        self._backend, self._verifier = backend, verifier
         self._limits, self._metrics, self._ready = limits, metrics, ready
         self._token = metrics_token
         weight = Weight(limits.bytes_in_flight)
@@ -171,7 +165,7 @@ class Service:
     ) -> tuple[bytes, dict[str, str]]:
         """The answer's body and further headers. Raises WireError."""
         found = dict(headers)
-        asked.key_id = self._known(found.get("authorization", ""))
+        asked.key_id = self._verifier.claimed(found.get("authorization", ""))  # nothing is read for a key not there
         lane = self._images if asked.operation in IMAGE_OPERATIONS else self._others
         ticket = lane.enter(self._announced(asked, found))
         try:
@@ -193,14 +187,6 @@ class Service:
             "InternalServerError",
             f"This is a fault of the server, not of your request; its log tells more ({asked.call})",
         )
-
-    def _known(self, authorization: str) -> str:
-        """The id of the key that the header claims; nothing is read for a key that is not there."""
-        match = _CREDENTIAL.match(authorization)
-        with suppress(CountenanceError, OSError):  # the verifier logs what is wrong with the file of keys
-            if match is not None and self._keyring.find(match[1]) is not None:
-                return match[1]
-        raise WireError("AccessDeniedException", _UNSIGNED)
 
     def _announced(self, asked: _Asked, headers: Mapping[str, str]) -> int:
         """How long the body will be at most."""
@@ -240,7 +226,7 @@ class Service:
     ) -> tuple[bytes, dict[str, str]]:
         """In a thread: find out who calls, do what is asked, write the answer. Raises WireError."""
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
-        caller = self._verifier.verify(scope["method"], path, query, headers, body)
+        caller = self._verifier.verify(scope["method"], path, query, headers, body, asked.arrived)
         operation = asked.operation
         kind = dict(headers).get("content-type", "").partition(";")[0].strip().lower()
         if scope["method"] != "POST" or kind != wire.CONTENT_TYPE or operation == "unknown":

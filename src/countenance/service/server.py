@@ -54,7 +54,6 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         upkeep = Upkeep(backend.gallery, backend.desk, metrics, settings.data, settings.upkeep_seconds)
         service = Service(
             backend,
-            keyring,
             Verifier(keyring),
             _limits(settings),
             metrics,

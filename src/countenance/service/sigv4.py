@@ -48,6 +48,8 @@ _AUTHORIZATION = re.compile(
 )
 _LINE = re.compile(r"[!\"$-~]*")  # printable ASCII, without the # that URL parsers cut at
 _DATE = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+_UNSIGNED = "The request is not signed; give your client a key of `countenance keys`"
+_GARBLED = "The Authorization header is not one of Signature Version 4 (AWS4-HMAC-SHA256)"
 _WRONG = "The key is unknown, or the signature is not that of this request under the key's secret"
 _NOBODY = secrets.token_urlsafe(30)  # what is computed with when there is no such key, so that it takes as long
 
@@ -65,6 +67,20 @@ class Verifier:
     def __init__(self, keyring: KeyRing, clock: Callable[[], float] = time.time) -> None:
         self._keyring, self._clock = keyring, clock
         self._seen = _Seen()
+
+    def claimed(self, authorization: str) -> str:
+        """The id of the key that a header names, if there is such a key: to be asked before a body is read.
+
+        It proves nothing: `verify` does. Raises WireError (AccessDeniedException).
+        """
+        if not authorization:
+            raise _denied(_UNSIGNED)
+        match = _AUTHORIZATION.fullmatch(authorization)
+        if match is None:
+            raise _denied(_GARBLED)
+        if self._find(match[1]) is None:
+            raise _denied(_WRONG)
+        return match[1]
 
     def verify(
         self,
@@ -138,10 +154,10 @@ def _claim(headers: dict[str, list[str]], query: str) -> _Claim:
         raise _denied("Signatures in the query (presigned requests) are not taken; sign the headers")
     said = headers.get("authorization", [])
     if not said:
-        raise _denied("The request is not signed; give your client a key of `countenance keys`")
+        raise _denied(_UNSIGNED)
     match = _AUTHORIZATION.fullmatch(said[0]) if len(said) == 1 and len(said[0]) <= 2048 else None
     if match is None:
-        raise _denied("The Authorization header is not one of Signature Version 4 (AWS4-HMAC-SHA256)")
+        raise _denied(_GARBLED)
     if "x-amz-security-token" in headers:
         raise _denied("Session tokens are not taken: this server issues lasting keys only")
     key_id, day, region, service, names, signature = match.groups()
