@@ -7,7 +7,9 @@ from markupsafe import Markup
 
 from countenance.report.charts import Axis, Frame
 
-__all__ = ["Figure", "both", "kind", "make_frame", "percent_label", "share_label", "short"]
+__all__ = ["EVERYONE", "Figure", "both", "kind", "make_frame", "percent_label", "share_label", "short"]
+
+EVERYONE = "s-all"  # the class of the line that is of no group
 
 
 @dataclass(frozen=True)
