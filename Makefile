@@ -14,7 +14,7 @@ help:  ## list the targets
 audit: .venv/ready  ## run the ACLU's test on the embedded measurements and write the report
 	$(RUN) countenance audit
 
-test: .venv/ready  ## run the tests
+test: .venv/ready .awscli/ready  ## run the tests
 	$(RUN) pytest $(ARGS)
 
 coverage: .venv/ready  ## fail unless the audit's own tests take every branch of audit/ (about a minute)
@@ -31,11 +31,16 @@ bench: .venv/ready  ## measure, and write bench.json
 	$(RUN) python -m bench $(ARGS)
 
 clean:  ## remove what the build made
-	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache countenance-audit
+	rm -rf .venv .awscli .uv .pytest_cache .mypy_cache .ruff_cache countenance-audit
 
 .venv/ready: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --all-extras
 	@touch $@
+
+# The AWS CLI pins its own botocore, so it gets an environment of its own; where none can be had, its tests are skipped.
+.awscli/ready: tests/service/awscli.txt | $(UV)
+	@{ $(UV) venv --quiet --clear .awscli && $(UV) pip install --quiet --python .awscli/bin/python -r $< && touch $@; } \
+		|| echo "no AWS CLI could be installed: its tests will be skipped"
 
 # uv is a wheel with one binary in it, so fetching it needs neither pip nor venv on the machine.
 $(UV):
