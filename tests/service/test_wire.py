@@ -17,7 +17,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countenance.service import wire
+from countenance.service import constraints, wire
 from countenance.service.failures import WireError
 
 MODEL = boto3.client("rekognition", region_name="us-east-1", endpoint_url="http://nowhere").meta.service_model
@@ -171,10 +171,10 @@ def test_the_value_itself_is_never_told() -> None:
 
 
 def test_timestamps_are_seconds() -> None:
-    assert wire._seconds(1700000000) == 1.7e9
+    assert constraints._seconds(1700000000) == 1.7e9
     for given_ in (True, "2026", float("nan"), 1e12, None):
-        with pytest.raises(wire._WrongError, match="timestamp"):
-            wire._seconds(given_)
+        with pytest.raises(constraints.BrokenError, match="timestamp"):
+            constraints._seconds(given_)
 
 
 # -- JSON ------------------------------------------------------------------------------------------------------------
@@ -234,21 +234,21 @@ def test_every_pattern_of_the_model_can_be_used() -> None:
     found = set(patterns())
     assert len(found) >= 25
     for pattern in found:
-        assert callable(wire._matcher(pattern))
+        assert callable(constraints.matcher(pattern))
         assert set(re.findall(r"\\[a-zA-Z]", pattern)) <= {"\\p", "\\d", "\\w", "\\S", "\\u"}
         assert set(re.findall(r"\\p\{\w+\}", pattern)) <= {"\\p{L}", "\\p{N}", "\\p{Z}"}
 
 
 def test_digits_and_words_are_ascii_as_in_java() -> None:
     (arn,) = {pattern for pattern in patterns() if "streamprocessor" in pattern}
-    fits = wire._matcher(arn)
+    fits = constraints.matcher(arn)
     assert fits("arn:aws:rekognition:us-east-1:000000000000:streamprocessor/x")
     assert not fits("arn:aws:rekognition:us-east-1:٠٠٠٠٠٠٠٠٠٠٠٠:streamprocessor/x")
 
 
 @pytest.mark.parametrize("pattern", [p for p in sorted(set(patterns())) if "\\p{" in p])
 def test_categories_of_unicode_are_java_s(pattern: str) -> None:
-    fits = wire._matcher(pattern)
+    fits = constraints.matcher(pattern)
     for code in range(sys.maxunicode + 1):
         if not 0xD800 <= code < 0xE000:
             char = chr(code)
@@ -259,7 +259,7 @@ def test_categories_of_unicode_are_java_s(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", sorted(set(patterns())))
 def test_no_pattern_can_be_made_slow(pattern: str) -> None:
-    fits = wire._matcher(pattern)
+    fits = constraints.matcher(pattern)
     for text in ("a" * 4095 + "!", "-" * 4095 + "!", "a-" * 2047 + "!", "0." * 2047 + "!", "\x00" * 4096):
         fits(text)  # one that backtracks without end would never come back
         fits("arn:aws:sns:" + text)
