@@ -30,7 +30,7 @@ PERMISSIVE = 98.0
 """Two strangers in a hundred score as much. On LFW the default engine then misses 0.5 % of the pairs of one person; at
 its makers' threshold for two photos 1.1 %, and where one stranger in 10,000 passes 25 %."""
 MISS = (
-    "That a face was not found does not prove that it is not there: a poor photo, a change in looks or a different view "
+    "That a face was not found does not prove that it is not there: a poor photo, a change in looks or another view "
     "can hide it. Try another photo, or have the operator erase by the record: countenance consent withdraw"
 )
 
