@@ -12,7 +12,6 @@ import json
 import math
 import os
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -38,6 +37,7 @@ from countenance.audit.tallies import (
 )
 from countenance.audit.validate import validate
 from countenance.errors import TalliesError
+from countenance.files import whole_file
 
 __all__ = ["MOST_BYTES", "load_tallies", "save_tallies"]
 
@@ -97,28 +97,12 @@ def save_tallies(tallies: Tallies, path: str | os.PathLike[str], names: bool = F
         tallies = anonymised(tallies)
     target = Path(path)
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise TalliesError(f"{target}: cannot be written: {error.strerror}; choose another place") from error
-    try:
-        with os.fdopen(handle, "wb") as out:
+        with whole_file(target) as out:
             _write(tallies, out)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
     except OSError as error:
         raise TalliesError(
             f"{target}: cannot be written: {error.strerror}; make room or choose another place"
         ) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _write(tallies: Tallies, out: Any) -> None:

@@ -15,21 +15,36 @@ from countenance.cli.common import AS_JSON, FILE, print_json
 @click.option("--target", type=float, default=0.01, show_default=True, help="Strangers returned for a probe, at most.")
 @click.option("--gallery", type=int, default=1, show_default=True, help="The smallest gallery it must vouch for.")
 @click.option("--days", type=int, default=365, show_default=True, help="How long it is valid.")
-def certify(tallies: Path | None, key: Path, out: Path, groups: str, target: float, gallery: int, days: int) -> None:
-    """Compute a certificate from TALLIES and sign it; without TALLIES, from the embedded ones of the default engine."""
+@click.option("--pipeline", "shown", metavar="NAME", help="Whose embedded measurements; by default what runs here.")
+def certify(
+    tallies: Path | None,
+    key: Path,
+    out: Path,
+    groups: str,
+    target: float,
+    gallery: int,
+    days: int,
+    shown: str | None,
+) -> None:
+    """Compute a certificate from TALLIES and sign it; without TALLIES, from the measurements that come with this."""
     from countenance import policy, trials
     from countenance.audit import load_tallies
+    from countenance.files import write_whole
     from countenance.ledger import SigningKey
 
+    if tallies and shown:
+        raise click.UsageError("--pipeline: names embedded measurements; give it, or TALLIES")
     signing = SigningKey.load(key) if key.exists() else None
-    measured = load_tallies(tallies) if tallies else trials.embedded_tallies()
+    measured = load_tallies(tallies) if tallies else trials.embedded_tallies(shown or trials.running_here())
     if signing is None:
+        key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         signing = SigningKey.generate()
         signing.save(key)
         click.echo(f"made a signing key: {key}", err=True)
     columns = [name.strip() for name in groups.split(",") if name.strip()]
     found = policy.certify(measured, signing, groups=columns, strangers_per_probe=target, gallery=gallery, days=days)
-    out.write_text(found.to_json(), encoding="utf-8")
+    out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_whole(out, found.to_json())
     click.echo(policy.describe(found))
     click.echo(f"written to {out}")
 

@@ -16,6 +16,7 @@ from typing import Any
 from countenance.errors import ModelError, UnavailableError
 from countenance.faces.cards import ModelCard, known_cards, read_card
 from countenance.faces.runtime import MAX_MODEL_BYTES, Network, check_output, read_model
+from countenance.files import write_whole
 
 __all__ = ["Model", "add_model", "home", "list_models", "load_network", "pick"]
 
@@ -176,26 +177,12 @@ def _converted(dat: Path) -> bytes:
         pass
     data = dlib_to_onnx(dat.read_bytes())
     try:
-        write_atomically(target, data)
-        write_atomically(digest, hashlib.sha256(data).hexdigest().encode() + b"\n")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, data)
+        write_whole(digest, hashlib.sha256(data).hexdigest() + "\n")
     except OSError:
         pass  # a read-only home costs the conversion, a third of a second, each time
     return data
-
-
-def write_atomically(target: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _card_for(path: Path, digest: str, card: Path | ModelCard | None) -> ModelCard:

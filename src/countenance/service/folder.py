@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from countenance.errors import InputError
+from countenance.files import write_whole
 
 __all__ = ["hold", "keep_head", "kept_head", "make_folder", "service_key"]
 
@@ -62,15 +63,10 @@ def service_key(folder: Path) -> bytes:
 
 def keep_head(folder: Path, note: str) -> None:
     """Keep a signed head, so that a restore cannot take the ledger back unnoticed; replaces the one before whole."""
-    path, fresh = folder / _HEAD, folder / f".{_HEAD}.{os.getpid()}"
+    path = folder / _HEAD
     if path.exists() and path.read_text(encoding="utf-8") == note:
         return
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(note)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
+    write_whole(path, note, 0o600)
 
 
 def kept_head(folder: Path) -> str | None:

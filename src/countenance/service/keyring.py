@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from countenance.errors import InputError
+from countenance.files import write_whole
 from countenance.gallery import Ledger, Occasion, entry_of
 from countenance.ledger import Kind
 from countenance.policy import ACTORS, ROLES, Policy
@@ -222,18 +223,7 @@ def _key(said: dict[str, Any]) -> ApiKey:
 def _save(path: Path, keys: dict[str, ApiKey]) -> None:
     """Replace the file whole: whoever reads sees the old one or the new one, also after a crash."""
     said = {"format": _FORMAT, "keys": [key.to_json() | {"secret": key.secret} for key in keys.values()]}
-    fresh = path.with_name(f".{path.name}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, 0o600)
-            json.dump(said, file, indent=1)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(fresh, path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    write_whole(path, json.dumps(said, indent=1), 0o600)
 
 
 def _text(moment: datetime) -> str:

@@ -1,7 +1,7 @@
 """Brings any system to the audit: readers of manifests, templates, score tables; embedded measurements."""
 
 from countenance.trials.bring import Asked, Brought, bring, kind_of
-from countenance.trials.embedded import EMBEDDED, embedded_tallies
+from countenance.trials.embedded import EMBEDDED, embedded_tallies, running_here
 from countenance.trials.embedding import Embedded, Pipeline, embed_manifest, system_of
 from countenance.trials.manifest import Manifest, duplicate_photos, read_manifest
 from countenance.trials.names import SuspectedSame, same_name, suspected_same_people
@@ -37,6 +37,7 @@ __all__ = [
     "read_scores",
     "read_templates",
     "read_verdicts",
+    "running_here",
     "same_name",
     "suspected_same_people",
     "system_of",
