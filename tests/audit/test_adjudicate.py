@@ -138,19 +138,21 @@ def test_the_next_best_mate_far_down_the_list_is_ranked_against_the_system():
 
 
 def test_a_next_best_mate_among_the_best_is_ranked_exactly():
-    templates, probe = searched_by(best=60, next_best=56, stranger=58)
+    templates, probe = searched_by(60, 56, strangers=(58, 55, 54))  # one is more alike than the next best
     found = tally(templates, probes=probe, gallery=templates, verification=False)
     assert found.search.candidates.mated_rank[0] == 1
     after = adjudicate(found, [Verdict("q0", "p0", "different")])
     assert after.search.candidates.mated_score[0] == np.float32(48 / 64)
     assert after.search.candidates.mated_rank[0] == 2
+    rung = np.searchsorted(after.search.ladder, 48 / 64, side="right") - 1
+    assert after.search.candidates.counts[rung, 0] == 2  # so the ladder alone would have said 3
 
 
-def searched_by(best, next_best, stranger):
+def searched_by(best, next_best, strangers):
     """A probe, two photos of the same person and many others; numbers say how many of 64 signs agree with the probe."""
     vectors = np.random.default_rng(11).choice([-1, 1], (80, 64))
     probe = np.ones((1, 64), int)
-    for row, agree in enumerate((best, next_best, stranger)):
+    for row, agree in enumerate((best, next_best, *strangers)):
         vectors[row] = np.where(np.arange(64) < agree, 1, -1)
     templates = template_set(vectors, [0, 0, *range(1, 79)])
     return templates, replace(template_set(probe, [0]), paths=("q0",))

@@ -119,7 +119,7 @@ def test_a_group_without_probes_raises():
     nobody = replace(found.everyone, label={"gender": "none"}, cells=np.array([], dtype=np.int64))
     with pytest.raises(NotEnoughDataError, match="every probe of none"):
         gallery_sizes(found, found.search, nobody, 0.9)
-    with pytest.raises(NotEnoughDataError, match="no search was made"):
+    with pytest.raises(NotEnoughDataError, match="no gallery whose size"):
         gallery_sizes(found, found.verification, found.everyone, 0.9)
 
 
