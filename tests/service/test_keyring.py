@@ -274,6 +274,19 @@ def test_create_and_list_as_json(data: Path) -> None:
     assert json.loads(run("list", "--json").stdout) == [key.to_json()]
 
 
+def test_the_settings_of_the_server_count_for_keys_too(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.toml"
+    folder = tmp_path / "elsewhere"
+    settings.write_text(f'data = "{folder}"\nhost = "::"\ninsecure_http = true\nport = 8443\nregion = "eu-west-3"\n')
+    found = run("create", "--role", "auditor", "--settings", str(settings))
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout.splitlines()[2:] == [
+        "export AWS_ENDPOINT_URL_REKOGNITION=http://127.0.0.1:8443",
+        "export AWS_DEFAULT_REGION=eu-west-3",
+    ]
+    assert made(folder).key_id in run("list", "--settings", str(settings)).stdout
+
+
 def test_create_asks_the_policy_that_is_in_force(data: Path, tmp_path: Path) -> None:
     assert "is not declared" in run("create", "--role", "reader", "--purpose", "guests").stderr
     text = (Path(__file__).parents[2] / "src/countenance/policy/data/default.toml").read_text()

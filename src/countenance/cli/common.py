@@ -22,6 +22,20 @@ QUIET = click.option("--quiet", is_flag=True, help="No progress bar.")
 PIPELINE = click.option(
     "--pipeline", "pipeline_name", metavar="NAME", help="Which pipeline; by default the best at hand."
 )
+DATA = click.option(
+    "--data",
+    type=FILE,
+    default=Path("countenance-data"),
+    show_default=True,
+    envvar="COUNTENANCE_DATA",
+    help="The server's data folder.",
+)
+DATABASE = click.option(
+    "--database",
+    metavar="URL",
+    envvar="COUNTENANCE_DATABASE",
+    help="The server's PostgreSQL database; by default SQLite in the data folder.",
+)
 
 Report = Callable[[str, int, int], None]
 

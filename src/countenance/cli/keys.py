@@ -1,30 +1,19 @@
 """Commands for API keys: who may call the server."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from countenance.cli.common import AS_JSON, FILE, OneLine, print_json
+from countenance.cli.common import AS_JSON, DATA, DATABASE, OneLine, print_json
+from countenance.cli.serve import settings_of, with_settings
 
 if TYPE_CHECKING:
     from countenance.policy import Policy
     from countenance.service.keyring import ApiKey
+    from countenance.service.settings import Settings
 
-DATA = click.option(
-    "--data",
-    type=FILE,
-    default=Path("countenance-data"),
-    show_default=True,
-    envvar="COUNTENANCE_DATA",
-    help="The server's data folder.",
-)
-DATABASE = click.option(
-    "--database",
-    metavar="URL",
-    envvar="COUNTENANCE_DATABASE",
-    help="The server's PostgreSQL database; by default SQLite in the data folder.",
-)
+__all__ = ["DATA", "DATABASE", "keys"]
 
 
 @click.group(cls=OneLine)
@@ -37,31 +26,28 @@ def keys() -> None:
 @click.option("--purpose", "purposes", multiple=True, metavar="NAME", help="A purpose of the policy; may be repeated.")
 @click.option("--actor", metavar="CLASS", help="Whose it is: police, government, school, company or private.")
 @click.option("--label", default="", metavar="TEXT", help="What it is for, in a few words; not a person's name.")
-@click.option(
-    "--policy", type=FILE, help="The policy; by default policy.toml in the data folder, else the shipped one."
-)
-@click.option("--endpoint", default="http://127.0.0.1:8370", show_default=True, help="Where the server listens.")
-@DATA
-@DATABASE
+@click.option("--endpoint", metavar="URL", help="Where clients reach the server; by default as its settings say.")
+@with_settings("data", "database", "policy")
 @AS_JSON
 def keys_create(
     role: str,
     purposes: tuple[str, ...],
     actor: str | None,
     label: str,
-    policy: Path | None,
-    endpoint: str,
-    data: Path,
-    database: str | None,
+    endpoint: str | None,
     as_json: bool,
+    file: Path | None,
+    **flags: Any,
 ) -> None:
     """Make a key and print what sets a client up with it. The secret is shown this once."""
     from countenance.gallery import open_gallery
     from countenance.service.keyring import KeyRing
 
-    rules = _policy(data, policy)
-    with open_gallery(data, database) as gallery:
-        key = KeyRing(data).issue(role, purposes, actor, label, policy=rules, ledger=gallery.ledger)
+    settings = settings_of(file, flags)
+    endpoint = endpoint or _endpoint(settings)
+    rules = _policy(settings)
+    with open_gallery(settings.data, settings.database) as gallery:
+        key = KeyRing(settings.data).issue(role, purposes, actor, label, policy=rules, ledger=gallery.ledger)
     for note in _notes(key, rules):
         click.echo(f"note: {note}", err=True)
     if as_json:
@@ -71,16 +57,17 @@ def keys_create(
     click.echo(f"export AWS_ACCESS_KEY_ID={key.key_id}")
     click.echo(f"export AWS_SECRET_ACCESS_KEY={key.secret}")
     click.echo(f"export AWS_ENDPOINT_URL_REKOGNITION={endpoint}")
-    click.echo("export AWS_DEFAULT_REGION=us-east-1")
+    click.echo(f"export AWS_DEFAULT_REGION={settings.region}")
 
 
 @keys.command("list")
-@DATA
+@with_settings("data")
 @AS_JSON
-def keys_list(data: Path, as_json: bool) -> None:
+def keys_list(file: Path | None, as_json: bool, **flags: Any) -> None:
     """List all keys, without their secrets."""
     from countenance.service.keyring import KeyRing
 
+    data = settings_of(file, flags).data
     found = KeyRing(data).keys()
     if as_json:
         print_json([key.to_json() for key in found])
@@ -92,33 +79,41 @@ def keys_list(data: Path, as_json: bool) -> None:
 
 @keys.command("revoke")
 @click.argument("key_id")
-@DATA
-@DATABASE
-def keys_revoke(key_id: str, data: Path, database: str | None) -> None:
+@with_settings("data", "database")
+def keys_revoke(key_id: str, file: Path | None, **flags: Any) -> None:
     """End the key KEY_ID, at once and for good."""
     from countenance.gallery import open_gallery
     from countenance.service.keyring import KeyRing
 
-    with open_gallery(data, database) as gallery:
-        KeyRing(data).revoke(key_id, ledger=gallery.ledger)
+    settings = settings_of(file, flags)
+    with open_gallery(settings.data, settings.database) as gallery:
+        KeyRing(settings.data).revoke(key_id, ledger=gallery.ledger)
     click.echo(f"revoked {key_id}")
 
 
 @keys.command("signer")
-@DATA
-def keys_signer(data: Path) -> None:
+@with_settings("data")
+def keys_signer(file: Path | None, **flags: Any) -> None:
     """Print the public key of this server's operator: what others trust in their policies and check the ledger with."""
     from countenance.ledger import SigningKey
 
-    click.echo(str(SigningKey.load(data / "ledger.key").verifying))
+    click.echo(str(SigningKey.load(settings_of(file, flags).data / "ledger.key").verifying))
 
 
-def _policy(data: Path, given: Path | None) -> "Policy":
+def _policy(settings: "Settings") -> "Policy":
     """The policy in force for a data folder."""
     from countenance.policy import load_policy, shipped_policy
 
-    own = given or data / "policy.toml"
-    return load_policy(own) if given or own.exists() else shipped_policy()
+    own = settings.data / "policy.toml"
+    if settings.policy is None and not own.exists():
+        return shipped_policy()
+    return load_policy(settings.policy or own)
+
+
+def _endpoint(settings: "Settings") -> str:
+    """Where a server with these settings is reached from its own machine."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104
+    return f"{'https' if settings.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _notes(key: "ApiKey", policy: "Policy") -> list[str]:

@@ -22,7 +22,7 @@ def _option(one: Setting) -> Callable[[Command], Command]:
     return click.option(one.flag, one.name, type=kind, default=None, help=says)
 
 
-def _with_settings(*names: str) -> Callable[[Command], Command]:
+def with_settings(*names: str) -> Callable[[Command], Command]:
     """The flags of these settings (all that have one), and --settings."""
 
     def give(command: Command) -> Command:
@@ -35,18 +35,19 @@ def _with_settings(*names: str) -> Callable[[Command], Command]:
     return give
 
 
-def _settings(file: Path | None, flags: dict[str, Any]) -> Settings:
+def settings_of(file: Path | None, flags: dict[str, Any]) -> Settings:
+    """The settings that a command runs with."""
     return read_settings(file, os.environ, flags)
 
 
 @click.command()
-@_with_settings()
+@with_settings()
 def serve(file: Path | None, **flags: Any) -> None:
     """Serve the face operations of the Rekognition API: see docs/serve.md.
 
     No audit, no search: without a certificate for the pipeline that runs, comparing and searching are refused.
     """
-    settings = _settings(file, flags)
+    settings = settings_of(file, flags)
     try:
         from countenance.service.server import serve as run
     except ImportError as error:
@@ -60,7 +61,7 @@ def serve(file: Path | None, **flags: Any) -> None:
 
 @click.command()
 @click.argument("out", type=FILE)
-@_with_settings("data", "database")
+@with_settings("data", "database")
 def backup(out: Path, file: Path | None, **flags: Any) -> None:
     """Write the gallery to the file OUT; the server may go on.
 
@@ -69,7 +70,7 @@ def backup(out: Path, file: Path | None, **flags: Any) -> None:
     """
     from countenance.service.backup import make_backup
 
-    settings = _settings(file, flags)
+    settings = settings_of(file, flags)
     made = make_backup(out, settings.data, settings.database)
     click.echo(
         f"{made.path}: {made.faces:,} faces in {made.collections:,} collections, {made.records:,} ledger records"
@@ -80,7 +81,7 @@ def backup(out: Path, file: Path | None, **flags: Any) -> None:
 
 @click.command()
 @click.argument("archive", type=FILE)
-@_with_settings("data", "database")
+@with_settings("data", "database")
 @click.option("--ledger", "export", type=FILE, help="An export of the current ledger, if the store was lost with it.")
 @click.option("--head", "heads", type=FILE, multiple=True, help="A signed head that was kept; may be given often.")
 @click.option("--replace", is_flag=True, help="Replace the gallery that is there.")
@@ -100,7 +101,7 @@ def restore(
     """
     from countenance.service.backup import restore_backup
 
-    settings = _settings(file, flags)
+    settings = settings_of(file, flags)
     done = restore_backup(
         archive,
         settings.data,
