@@ -18,6 +18,7 @@ __all__ = ["HEADER_BYTES", "protocol"]
 
 HEADER_BYTES = 32_768
 _LINGER = 2.0  # seconds in which a client that was turned away may still read the answer
+_DRAIN = 5.0  # the same for a long answer on a connection that closes behind it; TLS would wait 30 s for a goodbye
 _GARBAGE = WireError("AccessDeniedException", "This is not HTTP as this server speaks it")
 
 
@@ -53,9 +54,20 @@ def protocol(most: int, header_seconds: float, body_seconds: float, metrics: Met
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
+            if self.transport.is_closing():
+                self._expect(_DRAIN)
             idle = self.cycle is None or self.cycle.response_complete
             if idle and not self.transport.is_closing() and self.cycle.more_body:
                 self._expect(body_seconds)  # the rest of a body that was answered early is read and dropped
+
+        def shutdown(self) -> None:
+            super().shutdown()
+            if self.transport.is_closing():
+                self._expect(_LINGER)
+
+        def timeout_keep_alive_handler(self) -> None:
+            super().timeout_keep_alive_handler()
+            self._expect(_LINGER)
 
         def send_400_response(self, msg: str) -> None:  # noqa: ARG002
             self._turn_away(_GARBAGE)
@@ -63,6 +75,9 @@ def protocol(most: int, header_seconds: float, body_seconds: float, metrics: Met
         def _turn_away(self, error: WireError) -> None:
             """Answer before anything was asked, and let the client read it: closing at once would take it away."""
             self._refused = True
+            if self.cycle is not None and not self.cycle.response_complete:
+                self.cycle.disconnected = True  # garbage within a body: whoever waits for the rest of it need not
+                self.cycle.message_event.set()
             body = wire.error_body(error)
             head = (
                 f"HTTP/1.1 400 Bad Request\r\ncontent-type: {wire.CONTENT_TYPE}\r\n"

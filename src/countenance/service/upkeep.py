@@ -12,7 +12,7 @@ from countenance.service.metrics import Metrics
 
 __all__ = ["Upkeep"]
 
-_FRESH = 5.0  # seconds for which an answer about readiness holds
+_FRESH = 2.0  # seconds for which an answer about readiness holds
 
 
 class Upkeep:
