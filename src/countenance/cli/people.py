@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from countenance.cli.common import AS_JSON, FILE, PIPELINE, OneLine, pipeline_of, print_json
-from countenance.cli.keys import DATA, DATABASE
+from countenance.cli.common import AS_JSON, DATA, DATABASE, FILE, PIPELINE, OneLine, pipeline_of, print_json
 
 if TYPE_CHECKING:
     from countenance.report.sheet import Sheet
@@ -352,9 +351,14 @@ def _print_found(found: "LookedUp") -> None:
 
 def _ask(found: "LookedUp") -> list[int]:
     """Ask about each candidate; where nobody can answer, none."""
-    if not found.candidates or not sys.stdin.isatty():
+    if not found.candidates or not _answers():
         return []
     return [one.number for one in found.candidates if click.confirm(f"Erase candidate {one.number}?", default=False)]
+
+
+def _answers() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin.isatty()
 
 
 def _receipt(counter: "Counter", erased: tuple["Erasure", ...], folder: Path) -> None:

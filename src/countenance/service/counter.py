@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from countenance.errors import InputError
-from countenance.gallery import open_gallery
-from countenance.policy import load_policy, shipped_policy
+from countenance.gallery import Gallery, open_gallery
+from countenance.ledger import Kind
+from countenance.policy import Policy, enact_file, in_force_now
 from countenance.service.caller import Call, Caller
 from countenance.service.consents import ConsentRegister
 from countenance.service.desk import CertificateFile, Desk
@@ -57,10 +58,15 @@ def open_counter(settings: Settings, key_id: str, secret: str, *, pipeline: str 
     if not (data / "faces.keys").is_file():  # a typing error must not found a new gallery
         raise InputError(f"{data}: no gallery lies there; give the server's data folder with --data")
     caller = sign_in(KeyRing(data), key_id, secret)
-    file = data / "policy.toml"
-    chosen = settings.policy or (file if file.is_file() else None)
-    policy = load_policy(chosen) if chosen else shipped_policy()
     with open_gallery(data, settings.database, search=settings.search) as gallery:
+        policy = _policy(gallery, settings)
         certificates = CertificateFile(settings.certificate or data / "certificate.json")
         register = ConsentRegister(settings.consents or data / "consents.csv", policy)
         yield Counter(Desk(gallery, pipeline, policy, certificates), register, caller)
+
+
+def _policy(gallery: Gallery, settings: Settings) -> Policy:
+    """The policy that the ledger says is in force, whatever file lies there now; the first one, where there is none."""
+    for _ in gallery.ledger.records(kinds=[Kind.POLICY]):
+        return in_force_now(gallery.ledger)
+    return enact_file(gallery.ledger, settings.data, settings.policy)
