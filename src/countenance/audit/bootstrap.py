@@ -61,10 +61,14 @@ def bootstrap_rates(
     The pairs that match at the lowest threshold: ``first``, ``second`` (k,) number their subjects, all of whom are
     compared with each other; ``share`` (k,) is the pair's share of comparisons, and ``level`` (k,) how many of the
     thresholds they reach, minus one. A pair may be listed in parts.
+
+    Raises NotEnoughDataError where a replicate holds no two different people.
     """
     draws = weights.astype(np.float64)
     # Drawn pairs of different people: (n^2 - sum of squares) / 2, n being the same in each replicate.
     pairs = (draws.sum(axis=1) ** 2 - (draws * draws).sum(axis=1)) / 2.0
+    if not np.all(pairs > 0.0):
+        raise NotEnoughDataError("too few people to be resampled: a draw held nobody, or one person only")
     rates = np.empty((len(weights), levels))
     for k, drawn in enumerate(draws):
         at = np.bincount(level, weights=drawn[first] * drawn[second] * share, minlength=levels)

@@ -101,7 +101,6 @@ def dyadic_variance(sums: PairSums) -> float:
     residuals ``r_ij = x_ij - p`` and their sums R, C by subject (Aronow, Samii, Assenova 2015; Cameron, Gelbach,
     Miller 2011). May be zero or negative: see `pair_rate_interval`. Raises NotEnoughDataError without a pair.
     """
-    _ = sums.rate
     return pair_variance(sums).dyadic
 
 
@@ -138,7 +137,9 @@ class Moments:
 
 
 def moments_of(residuals: FloatArray) -> Moments:
-    """Moments of the residual sums of independent subjects, (n,)."""
+    """Moments of the residual sums of independent subjects, (n,). Without a subject NotEnoughDataError."""
+    if not residuals.size:
+        raise NotEnoughDataError("no subject took part, so nothing varies")
     squares = residuals * residuals
     second, fourth = float(squares.sum()), dot(squares, squares)
     if fourth <= 0.0:
@@ -165,7 +166,8 @@ class PairVariance:
 
 
 def pair_variance(sums: PairSums) -> PairVariance:
-    """The variances of a rate, which must not be that of no pair."""
+    """The variances of a rate. Raises NotEnoughDataError without a pair."""
+    _ = sums.rate
     p = sums.errors / sums.size
     cross = sums.errors if sums.cross is None else sums.cross
     size_squares = sums.pairs if sums.size_squares is None else sums.size_squares

@@ -28,7 +28,11 @@ def hit_chance(above: IntArray, searched: IntArray, references: int) -> FloatArr
     gallery is drawn without replacement, so the chance is ``1 - C(searched - above, N) / C(searched, N)``
     (hypergeometric), exact for every N at once and without sampling. A probe that met fewer than N references is
     searched in all it met.
+
+    Raises NotEnoughDataError without a probe or a reference, and for a probe that met nobody.
     """
+    if not searched.size or references < 1 or not np.all(searched > 0):
+        raise NotEnoughDataError("a search takes a probe and at least one reference")
     drawn = np.minimum(references, searched)
     room = searched - above - drawn
     with np.errstate(invalid="ignore"):
@@ -65,7 +69,11 @@ def predicted_fpir(fmr: FloatArray, share: FloatArray, references: int) -> float
     ``fmr`` (h,) is the FMR of the probes' group against each part of the gallery, ``share`` (h,) how much of the
     gallery each part is. It takes a probe's comparisons as independent. They are not: who resembles one stranger
     resembles more, so false matches fall on fewer probes, and the prediction is too high rather than too low.
+
+    Raises NotEnoughDataError without an FMR or a reference.
     """
+    if not fmr.size or references < 1:
+        raise NotEnoughDataError("an FPIR is predicted from the FMR against at least one reference")
     with np.errstate(divide="ignore"):
         exponent = references * float(share @ np.log1p(-np.minimum(fmr, 1.0)))
     return abs(math.expm1(exponent))  # never -0.0

@@ -1,6 +1,7 @@
 """Published measures of inequality between groups, and how far chance alone moves them.
 
 Arrays only: rates of g groups in the last axis. `countenance.audit.differentials` applies them to tallies.
+Each measure raises NotEnoughDataError with fewer than two groups.
 """
 
 import math
@@ -14,6 +15,7 @@ from scipy.special import logit, ndtr, ndtri
 from countenance.audit.intervals import Interval
 from countenance.audit.result import Differential, Estimate, Json
 from countenance.audit.tallies import FloatArray
+from countenance.errors import NotEnoughDataError
 
 __all__ = ["Spread", "contrasts", "fdr", "garbe", "gini", "max_geomean", "max_min", "measured"]
 
@@ -26,8 +28,14 @@ INDEPENDENT = (
 )
 
 
+def _compared(*rates: FloatArray) -> None:
+    if any(r.shape[-1] < 2 for r in rates):
+        raise NotEnoughDataError("groups are compared, so at least two need a rate")
+
+
 def max_min(rates: FloatArray) -> FloatArray:
     """Largest over smallest rate, (..., g) -> (...): 1 when equal (or all zero), infinite where one is zero."""
+    _compared(rates)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: FloatArray = rates.max(axis=-1) / rates.min(axis=-1)
     return np.where(rates.max(axis=-1) > 0, ratio, 1.0)
@@ -35,6 +43,7 @@ def max_min(rates: FloatArray) -> FloatArray:
 
 def max_geomean(rates: FloatArray) -> FloatArray:
     """Largest rate over the geometric mean, (..., g) -> (...) (Grother 2022, NIST IR 8429); zeros as `max_min`."""
+    _compared(rates)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: FloatArray = rates.max(axis=-1) / np.exp(np.log(rates).mean(axis=-1))
     return np.where(rates.max(axis=-1) > 0, ratio, 1.0)
@@ -45,6 +54,7 @@ def gini(rates: FloatArray) -> FloatArray:
 
     (..., g) -> (...), g >= 2. 0 when equal (also when all are zero), 1 when one group has all the errors.
     """
+    _compared(rates)
     n = rates.shape[-1]
     ordered = np.sort(rates, axis=-1)
     total = 2.0 * (ordered @ (2.0 * np.arange(1, n + 1) - n - 1))
@@ -68,6 +78,7 @@ def fdr(fmr: FloatArray, fnmr: FloatArray, alpha: float = 0.5) -> FloatArray:
     in FMR are orders of magnitude below those in FNMR, so at alpha 0.5 this measure hardly sees the FMR (Howard et
     al. 2022).
     """
+    _compared(fmr, fnmr)
     found: FloatArray = 1.0 - alpha * np.ptp(fmr, axis=-1) - (1.0 - alpha) * np.ptp(fnmr, axis=-1)
     return found
 
@@ -90,7 +101,9 @@ class Spread:
 
     @classmethod
     def of(cls, estimates: Sequence[Estimate], random: np.random.Generator) -> Self:
-        """From estimates that all have a value."""
+        """From estimates that all have a value. NotEnoughDataError without any."""
+        if not estimates:
+            raise NotEnoughDataError("no group has a rate, so there is none to compare")
         rates = np.array([e.value for e in estimates], dtype=np.float64)
         trials = np.maximum(np.rint([effective_trials(e) for e in estimates]), 1.0)
         pooled = float(rates @ trials / trials.sum())
