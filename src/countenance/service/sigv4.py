@@ -115,8 +115,9 @@ class Verifier:
         expected = _signature(claim, secret, (method, path, query), found, digest)
         if not compare_digest(expected, claim.signature) or key is None:
             raise _denied(_WRONG)
-        attempt = tuple(",".join(found.get(name, [])) for name in ("amz-sdk-invocation-id", "amz-sdk-request"))
-        self._seen.admit(claim.signature, attempt, now, claim.date + SKEW)
+        said = str([found.get(name) for name in ("amz-sdk-invocation-id", "amz-sdk-request")])
+        attempt = sha256(said.encode()).digest()[:16]  # however long the headers are
+        self._seen.admit(bytes.fromhex(claim.signature)[:16], attempt, now, claim.date + SKEW)
         return Caller(key.key_id, key.role, key.purposes, key.actor)
 
     def _find(self, key_id: str) -> ApiKey | None:
@@ -228,11 +229,10 @@ class _Seen:
         self._lock = threading.Lock()
         self._known: set[bytes] = set()
         self._order: deque[tuple[float, bytes]] = deque()  # until when; by arrival, so some stay a little longer
-        self._bursts: dict[bytes, tuple[float, set[tuple[str, ...]]]] = {}  # by arrival as well
+        self._bursts: dict[bytes, tuple[float, set[bytes]]] = {}  # by arrival as well
 
-    def admit(self, signature: str, attempt: tuple[str, ...], now: float, until: float) -> None:
+    def admit(self, mark: bytes, attempt: bytes, now: float, until: float) -> None:
         """Remember a use. Raises WireError for one that came before."""
-        mark = bytes.fromhex(signature)[:16]
         with self._lock:
             self._forget(now)
             if mark not in self._known:
