@@ -4,6 +4,8 @@ import importlib.util
 import re
 import shlex
 import shutil
+import textwrap
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +74,47 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lines += [f"{s:.4f},{mated},{group}" for s in random.normal(mean, 1, 300)]
     (place / "scores.csv").write_text("\n".join(lines) + "\n")
     (place / "distances.csv").write_text("\n".join(lines) + "\n")
+    example = re.search(
+        r"(^    collection,external_image_id.*\n(?:    .*\n)+)", (ROOT / "docs/consent.md").read_text(), re.M
+    )
+    assert example is not None
+    (place / "consents.csv").write_text(textwrap.dedent(example[1]))
     return place
+
+
+@pytest.fixture(scope="module")
+def counter(place: Path) -> dict[str, str]:
+    """A server's data folder, with faces of two people in two collections; the environment of whoever works there."""
+    from countenance.faces import default_pipeline
+    from countenance.faces.image import decode
+    from countenance.gallery import Box, Consent, NewFace, Occasion, open_gallery
+    from countenance.ledger import SigningKey
+    from countenance.policy import synthetic_certificate
+    from countenance.service.keyring import KeyRing
+
+    data, pipeline, now = place / "countenance-data", default_pipeline(), datetime.now(UTC)
+    occasion = Occasion(actor="docs", operation="docs")
+    with open_gallery(data) as gallery:
+        for name, photo in (("friends", "a.jpg"), ("festival", "b.jpg")):
+            gallery.create_collection(
+                name, occasion, pipeline=pipeline.digest, metric=pipeline.metric, dimension=pipeline.dim
+            )
+            ((_, chip),) = pipeline.look(decode(place / photo))[:1]
+            consent = Consent(
+                subject="s-0018", purpose="evaluation", basis="consent", notice="-", given=now,
+                until=now + timedelta(days=9), withdraw="-",
+            )  # fmt: skip
+            face = NewFace(
+                vector=pipeline.embed_faces(chip[None])[0], consent=consent, image_id="i", box=Box(0, 0, 1, 1),
+                confidence=99.0, external_image_id=photo,
+            )  # fmt: skip
+            gallery.enrol(name, [face], occasion, pipeline=pipeline.digest)
+    shutil.copy(ROOT / "src/countenance/policy/data/test.toml", data / "policy.toml")
+    signer = SigningKey.load(data / "ledger.key")
+    made_up = synthetic_certificate(signer, pipeline.digest, gallery=100, threshold=-0.5, days=9)
+    (data / "certificate.json").write_text(made_up.to_json())
+    key = KeyRing(data).issue("operator")
+    return {"AWS_ACCESS_KEY_ID": key.key_id, "AWS_SECRET_ACCESS_KEY": key.secret}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -82,8 +124,10 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_every_command_shown_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_shown_runs(place: Path, counter: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
+    for name, value in counter.items():
+        monkeypatch.setenv(name, value)
     ran = 0
     for page in PAGES:
         for line in commands(page):
