@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -195,7 +196,8 @@ def sign(
         secret = hmac.digest(secret, part.encode(), "sha256")
     mark = hmac.digest(secret, text.encode(), "sha256").hex()
     said = f"AWS4-HMAC-SHA256 Credential={key[0]}/{scope}, SignedHeaders={names}, Signature={mark}"
-    return headers | {"Authorization": said}
+    # As SDKs send it, unsigned: it tells two equal requests within a second from one that came twice.
+    return headers | {"Authorization": said, "amz-sdk-invocation-id": str(uuid.uuid4())}
 
 
 def half_sent(server: Running, operation: str) -> socket.socket:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from countenance.errors import NotFoundError
+from countenance.errors import NotFoundError, PermitError
 from countenance.gallery import Collection, FaceProbe, Found, Probe, UserProbe
 from countenance.policy import Decision, SimilarityCurve
 from countenance.service.backend import Backend
@@ -21,6 +21,9 @@ __all__ = ["open_review_of", "search_faces", "search_faces_by_image", "search_us
 
 _SIMILARITY = 80.0
 _MOST = 80
+_TRIES = 4
+_OF_FACES = ("FaceMatchThreshold", "MaxFaces")
+_OF_USERS = ("UserMatchThreshold", "MaxUsers")
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,8 @@ class _Leave:
 
 def search_faces(backend: Backend, call: Call, params: Params) -> Answer:
     """SearchFaces: the collection's faces most like one of them."""
-    leave = _leave(backend, call, params, "FaceMatchThreshold", "MaxFaces")
     try:
-        found = _found(backend, leave, FaceProbe(params["FaceId"]))
+        leave, found = _found(backend, call, params, FaceProbe(params["FaceId"]))
     except NotFoundError as error:
         raise WireError("InvalidParameterException", f"FaceId: {error}") from None  # as AWS does
     return {"SearchedFaceId": params["FaceId"]} | _faces(backend, call, leave, found)
@@ -44,11 +46,11 @@ def search_faces(backend: Backend, call: Call, params: Params) -> Answer:
 
 def search_faces_by_image(backend: Backend, call: Call, params: Params) -> Answer:
     """SearchFacesByImage: the same for the largest face of a photo that meets the QualityFilter."""
-    leave = _leave(backend, call, params, "FaceMatchThreshold", "MaxFaces")
+    _leave(backend, call, params, _OF_FACES)  # before the photo is opened
     data = backend.photos.read(params["Image"])
     seen = backend.engine.look(data)
     number = chosen(seen.faces, params.get("QualityFilter", "NONE"), "Image")[0]
-    found = _found(backend, leave, backend.engine.embed(seen, [number])[0], data=data)
+    leave, found = _found(backend, call, params, backend.engine.embed(seen, [number])[0], data=data)
     face = seen.faces[number]
     return {
         "SearchedFaceBoundingBox": bounding_box(box_of(seen, face)),
@@ -61,7 +63,6 @@ def search_users(backend: Backend, call: Call, params: Params) -> Answer:
     if ("FaceId" in params) == ("UserId" in params):
         backend.desk.ask_role(call, "search", params["CollectionId"])
         raise WireError("InvalidParameterException", "give one of FaceId and UserId")
-    leave = _leave(backend, call, params, "UserMatchThreshold", "MaxUsers")
     searched: Answer
     if "FaceId" in params:
         probe: Probe = FaceProbe(params["FaceId"])
@@ -69,12 +70,13 @@ def search_users(backend: Backend, call: Call, params: Params) -> Answer:
     else:
         probe = UserProbe(params["UserId"])
         searched = {"SearchedUser": {"UserId": params["UserId"]}}
-    return searched | _users(backend, call, leave, _found(backend, leave, probe, users=True))
+    leave, found = _found(backend, call, params, probe, users=True)
+    return searched | _users(backend, call, leave, found)
 
 
 def search_users_by_image(backend: Backend, call: Call, params: Params) -> Answer:
     """SearchUsersByImage: the same for the largest face of a photo; without one, nothing is searched."""
-    leave = _leave(backend, call, params, "UserMatchThreshold", "MaxUsers")
+    leave = _leave(backend, call, params, _OF_USERS)  # before the photo is opened
     data = backend.photos.read(params["Image"])
     seen = backend.engine.look(data)
     level = params.get("QualityFilter", "NONE")
@@ -84,7 +86,7 @@ def search_users_by_image(backend: Backend, call: Call, params: Params) -> Answe
         version = backend.engine.version_of(leave.collection.pipeline)
         extra = in_force(leave.decision, None)
         return {"UserMatches": [], "FaceModelVersion": version, "UnsearchedFaces": unsearched, "Countenance": extra}
-    found = _found(backend, leave, backend.engine.embed(seen, [number])[0], data=data, users=True)
+    leave, found = _found(backend, call, params, backend.engine.embed(seen, [number])[0], data=data, users=True)
     return {
         "SearchedFace": {"FaceDetail": face_detail(seen, seen.faces[number])},
         "UnsearchedFaces": unsearched,
@@ -96,8 +98,9 @@ def open_review_of(backend: Backend, call: Call, decision: Decision, found: Foun
     return open_for_review(backend.desk, call, decision, found)
 
 
-def _leave(backend: Backend, call: Call, params: Params, threshold: str, most: str) -> _Leave:
-    """Ask for leave to search. Raises Refused, NotFoundError, WireError."""
+def _leave(backend: Backend, call: Call, params: Params, asked: tuple[str, str]) -> _Leave:
+    """Ask for leave to search; ``asked`` names the members. Raises Refused, NotFoundError, WireError."""
+    threshold, most = asked
     decision, certificate, collection = backend.desk.ask_certified_of(
         call,
         "search",
@@ -111,12 +114,26 @@ def _leave(backend: Backend, call: Call, params: Params, threshold: str, most: s
     return _Leave(decision, certificate.curve, collection)
 
 
-def _found(backend: Backend, leave: _Leave, probe: Probe, *, data: bytes | None = None, users: bool = False) -> Found:
-    permit = leave.decision.permit
-    if permit is None:
-        raise AssertionError("an allowed search carries a permit")
+def _found(
+    backend: Backend, call: Call, params: Params, probe: Probe, *, data: bytes | None = None, users: bool = False
+) -> tuple[_Leave, Found]:
+    """Ask and search at once: a permit holds for the gallery as it was when it was asked for.
+
+    Where faces were enrolled in between, ask again, with a threshold for the larger gallery.
+    """
     mac = None if data is None else backend.gallery.probe_mac(data)
-    return backend.gallery.search(leave.collection.name, probe, permit, users=users, probe_mac=mac)
+    for tries_left in reversed(range(_TRIES)):
+        leave = _leave(backend, call, params, _OF_USERS if users else _OF_FACES)
+        permit = leave.decision.permit
+        if permit is None:
+            raise AssertionError("an allowed search carries a permit")
+        name = leave.collection.name
+        try:
+            return leave, backend.gallery.search(name, probe, permit, users=users, probe_mac=mac)
+        except PermitError:
+            if not tries_left or backend.gallery.collection(name).faces <= permit.largest_gallery:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def _faces(backend: Backend, call: Call, leave: _Leave, found: Found) -> Answer:
