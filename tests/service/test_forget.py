@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from countenance.cli import main
 from countenance.errors import LedgerError
-from countenance.faces import Pipeline
-from countenance.gallery import Gallery
+from countenance.faces import Pipeline, add_model
+from countenance.gallery import Gallery, NewFace, Occasion
 from countenance.ledger import Kind, Record, VerifyingKey, check_proof
 from countenance.policy import load_certificate
 from countenance.service.keyring import KeyRing
-from countenance.service.people import PERMISSIVE, permissive
+from countenance.service.people import PERMISSIVE, permissive, probe_of
 from countenance.service.receipts import REMAINS
 from service.backends import ask, certified, opened, photo, pipeline
 
@@ -214,8 +214,6 @@ def test_a_role_that_may_not_and_a_collection_that_is_not(shop: Shop) -> None:
 
 
 def test_a_collection_of_a_model_that_is_not_here_is_named(shop: Shop) -> None:
-    from countenance.gallery import Occasion
-
     for gallery in shop.gallery():
         gallery.create_collection(
             "old", Occasion(actor="t", operation="t"), pipeline="f" * 64, metric="cosine", dimension=512
@@ -223,6 +221,36 @@ def test_a_collection_of_a_model_that_is_not_here_is_named(shop: Shop) -> None:
     found = shop.forget("eileen")
     assert "NOT searched old: the model that made its templates (pipeline ffffffffffff) is not at hand" in found.text
     assert "searched family" in found.text
+
+
+@pytest.mark.shared
+def test_a_collection_of_another_model_is_searched_with_that_model(
+    shop: Shop, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTENANCE_HOME", str(shop.folder / "home"))
+    model = next((shared / "models" / "mobilefacenet").glob("*.onnx"))
+    other = Pipeline(pipeline().detector, add_model(model))
+    with opened(shop.data) as backend:
+        occasion = Occasion(actor="t", operation="t")
+        backend.gallery.create_collection(
+            "old", occasion, pipeline=other.digest, metric=other.metric, dimension=other.dim
+        )
+        for who in ("eileen", "grace"):
+            found = probe_of(other, photo(who), who)
+            face = backend.gallery.faces("family")[0]
+            new = NewFace(
+                vector=other.embed_faces(found.chip[None])[0],
+                consent=face.consent,
+                image_id="i",
+                box=face.box,
+                confidence=99.0,
+            )
+            backend.gallery.enrol("old", [new], occasion, pipeline=other.digest)
+    found = shop.forget("eileen", "--collection", "old", "--collection", "empty")
+    assert "searched old: 2 faces" in found.text
+    ((number, name, score),) = found.candidates
+    assert (number, name) == (1, "old")
+    assert score == pytest.approx(1.0, abs=1e-4)  # a cosine
 
 
 def test_the_photo_is_nowhere_on_the_disk(shop: Shop) -> None:

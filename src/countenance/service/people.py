@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +129,7 @@ class Forgetting:
 
     def __init__(self, desk: Desk, pipeline: Pipeline, call: Call) -> None:
         self._desk, self._pipeline, self._call = desk, pipeline, call
+        self._others: dict[str, Pipeline] = {}
 
     @property
     def _gallery(self) -> Gallery:
@@ -136,7 +138,7 @@ class Forgetting:
     def look_up(
         self, probe: Probe, collections: Sequence[str] = (), *, threshold: float | None = None, most: int = 20
     ) -> LookedUp:
-        """Search the named collections, or all. ``threshold``: a score instead of the permissive one.
+        """Search the named collections, or all. ``threshold``: a score instead of the permissive one of this pipeline.
 
         Raises NotFoundError for a collection that is not there, Refused where the policy says no.
         """
@@ -148,10 +150,10 @@ class Forgetting:
         for collection in named:
             try:
                 pipeline = self._pipeline_for(collection)
+                at = score if pipeline is self._pipeline else _known(pipeline)
             except UnavailableError as error:
                 skipped.append((collection.name, str(error)))
                 continue
-            at = score if pipeline is self._pipeline else threshold or permissive(pipeline, None)[0]
             likes, size = self._search(collection, pipeline, probe, at, most)
             found += likes
             searched.append((collection.name, size))
@@ -194,7 +196,7 @@ class Forgetting:
         )
         if decision.permit is None:
             raise InputError("forget: the policy gave no permit")
-        (vector,) = pipeline.embed_faces(self._chip(pipeline, probe)[None])
+        vector = self._vector(pipeline, probe)
         mac = self._gallery.probe_mac(probe.photo)
         found = self._gallery.search(collection.name, vector, decision.permit, probe_mac=mac)
         return self._people(collection.name, found.candidates), found.searched
@@ -212,23 +214,32 @@ class Forgetting:
             likes[face.face_id if user is None else f"user {user}"] = like
         return list(likes.values())
 
-    def _chip(self, pipeline: Pipeline, probe: Probe) -> NDArray[np.uint8]:
-        """The probe's face as this pipeline's embedder wants it."""
-        if pipeline is self._pipeline:
-            return probe.chip
-        return pipeline.chip(decode(probe.photo), np.array(probe.face.landmarks))
+    def _vector(self, pipeline: Pipeline, probe: Probe) -> NDArray[np.float32]:
+        """The probe's face as this pipeline's embedder sees it; cut out anew for another than the one that found it."""
+        chip = probe.chip
+        if pipeline is not self._pipeline:
+            chip = pipeline.chip(decode(probe.photo), np.array(probe.face.landmarks))
+        return np.asarray(pipeline.embed_faces(chip[None])[0])
 
     def _pipeline_for(self, collection: Collection) -> Pipeline:
-        if collection.pipeline == self._pipeline.digest:
-            return self._pipeline
-        for model in list_models():
-            if model.card.role == "embedder" and model.path is not None:
-                other = Pipeline(self._pipeline.detector, model)
-                if other.digest == collection.pipeline:
-                    return other
-        raise UnavailableError(
-            f"the model that made its templates (pipeline {collection.pipeline[:12]}) is not at hand"
-        )
+        """The pipeline that made the collection's vectors. Raises UnavailableError where its models are not at hand."""
+        if not self._others:
+            models = [model for model in list_models() if model.at_hand]
+            finders = [model for model in models if model.card.role == "detector"]
+            pairs = product(finders, (model for model in models if model.card.role == "embedder"))
+            self._others = {one.digest: one for one in (Pipeline(*pair) for pair in pairs)}
+            self._others[self._pipeline.digest] = self._pipeline
+        if collection.pipeline not in self._others:
+            digest = collection.pipeline[:12]
+            raise UnavailableError(f"the model that made its templates (pipeline {digest}) is not at hand")
+        return self._others[collection.pipeline]
+
+
+def _known(pipeline: Pipeline) -> float:
+    score, why = permissive(pipeline, None)
+    if score is None:
+        raise UnavailableError(f"{why} ({pipeline.name}), so it is not known from which score; run it: --pipeline")
+    return score
 
 
 def withdraw(desk: Desk, register: ConsentRegister, call: Call, collection: str, subject: str) -> tuple[Erasure, ...]:
