@@ -4,6 +4,9 @@ import importlib.util
 import re
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
 import textwrap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +25,7 @@ ALONE = ("audit", "schema")  # these run without an argument; other bare names a
 
 
 PLACEHOLDER = re.compile(r"[A-Z]+(\.\w+)?$")
+SERVES = "countenance serve"  # runs until it is told to stop: a test of its own
 NEEDS_MORE = ("countenance models fetch", "countenance models add")  # a network, or a model file: tests/faces has them
 
 
@@ -37,7 +41,7 @@ def commands(page: Path) -> list[str]:
         words = shlex.split(line, comments=True)
         if words[:1] != ["countenance"] or len(words) < 2 or any(PLACEHOLDER.match(w) for w in words):
             continue
-        if not line.startswith(NEEDS_MORE) and not (len(words) == 2 and words[1] not in ALONE):
+        if not line.startswith((*NEEDS_MORE, SERVES)) and not (len(words) == 2 and words[1] not in ALONE):
             found.append(shlex.join(words))
     return found
 
@@ -137,6 +141,28 @@ def test_every_command_shown_runs(place: Path, counter: dict[str, str], monkeypa
             ran += 1
     assert ran >= 5
     assert len(pq.read_table(place / "templates.parquet")) == 6
+
+
+def test_the_server_shown_runs_and_stops(place: Path) -> None:
+    """As it is shown, but on a free port."""
+    shown = set(re.findall(rf"^(?:    )?({SERVES}.*)$", "\n".join(page.read_text() for page in PAGES), re.MULTILINE))
+    lines = [line for line in shown if not any(PLACEHOLDER.match(word) for word in line.split()) and "`" not in line]
+    assert lines
+    for line in lines:
+        words = [
+            sys.executable,
+            "-c",
+            "from countenance.cli import main; main()",
+            *shlex.split(line)[1:],
+            "--port",
+            "0",
+        ]
+        with subprocess.Popen(words, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+            assert server.stdout is not None
+            said = server.stdout.readline()
+            assert said.startswith("listening on http://127.0.0.1:"), said + server.stdout.read()
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(60) == 0
 
 
 def test_the_python_of_the_readme_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,6 +178,24 @@ def test_a_lost_ledger_is_said_to_be_lost(site: Site) -> None:
         check_export(site.export(), kept=[head])  # whoever kept the head can tell
 
 
+def test_an_old_copy_put_there_by_hand_is_found_out(tmp_path: Path) -> None:
+    site = Site(tmp_path / "data", None, lambda: "")
+    with site.open() as gallery:
+        made(gallery)
+        enrolled(gallery, vectors(3))
+    copy = (site.data / "gallery.db").read_bytes()
+    with site.open() as gallery:
+        enrolled(gallery, vectors(1))
+    site.backup()
+    (site.data / "gallery.db").write_bytes(copy)
+    with pytest.raises(CountenanceError, match="older copy"):
+        site.backup("again")
+    found = CliRunner().invoke(main, ["serve", "--data", str(site.data), "--port", "0"])
+    assert found.exit_code == 2
+    assert "countenance restore" in found.stderr
+    assert site.restore(tmp_path / "b", replace=True).faces == 4
+
+
 def test_a_ledger_that_was_altered_is_refused(site: Site) -> None:
     with site.open() as gallery:
         made(gallery)

@@ -177,7 +177,7 @@ def _longest(logs: Sequence[_Log]) -> _Log:
         if log.leaves != longest.leaves[: len(log.leaves)]:
             raise LedgerError(
                 f"the ledgers of {log.name} and of {longest.name} contradict each other: one of them was altered, or"
-                " is of a time that a restore with --ledger-lost gave up; give a backup of this ledger"
+                " was written to after it had been taken back; leave out, or move away, what you do not trust"
             )
     return longest
 

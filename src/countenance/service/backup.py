@@ -6,13 +6,14 @@ from pathlib import Path
 from countenance.errors import InputError
 from countenance.gallery.archive import BackupMade, write_backup
 from countenance.gallery.restore import Restored, restore
-from countenance.service.folder import hold, keep_head, kept_head
+from countenance.service.folder import hold, keep_head, kept_head, not_taken_back
 
 __all__ = ["BackupMade", "Restored", "make_backup", "restore_backup"]
 
 
 def make_backup(path: Path, folder: Path, database: str | None = None) -> BackupMade:
-    """Back up the gallery of a data folder, which a server may be using. Raises GalleryError."""
+    """Back up the gallery of a data folder, which a server may be using. Raises GalleryError, LedgerError."""
+    not_taken_back(folder, database)
     made = write_backup(path, folder, database)
     keep_head(folder, made.head)
     return made
@@ -37,7 +38,7 @@ def restore_backup(
         raise InputError(f"{folder}: is not there; give the data folder that holds the current keys")
     with hold(folder, alone=True):
         done = restore(path, folder, database, export=export, kept=kept, replace=replace, ledger_lost=ledger_lost)
-        keep_head(folder, done.head)
+        keep_head(folder, done.head, anew=True)
     return done
 
 

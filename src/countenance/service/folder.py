@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from countenance.errors import InputError
+from countenance.errors import InputError, LedgerError
 from countenance.files import write_whole
+from countenance.gallery import open_ledger
+from countenance.ledger import head_of
 
-__all__ = ["hold", "keep_head", "kept_head", "make_folder", "service_key"]
+__all__ = ["hold", "keep_head", "kept_head", "make_folder", "not_taken_back", "service_key"]
 
 _HEAD = "ledger.head"
 
@@ -61,15 +63,31 @@ def service_key(folder: Path) -> bytes:
     return path.read_bytes()
 
 
-def keep_head(folder: Path, note: str) -> None:
-    """Keep a signed head, so that a restore cannot take the ledger back unnoticed; replaces the one before whole."""
-    path = folder / _HEAD
-    if path.exists() and path.read_text(encoding="utf-8") == note:
-        return
-    write_whole(path, note, 0o600)
+def keep_head(folder: Path, note: str, *, anew: bool = False) -> None:
+    """Keep a signed head, unless a newer one is kept; with ``anew``, after a restore, in any case."""
+    before = kept_head(folder)
+    if before is None or anew or head_of(before).size < head_of(note).size:
+        write_whole(folder / _HEAD, note, 0o600)
 
 
 def kept_head(folder: Path) -> str | None:
     """The head that was kept there last."""
     path = folder / _HEAD
     return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def not_taken_back(folder: Path, database: str | None) -> None:
+    """Look whether the ledger continues the head that was kept, before anything is written to it.
+
+    Raises LedgerError when it does not: the store is an older copy. GalleryError when there is none any more.
+    """
+    note = kept_head(folder)
+    if note is None:
+        return
+    head = head_of(note)
+    with open_ledger(folder, database) as ledger:
+        if head.size > ledger.size or ledger.root(head.size) != head.root:
+            raise LedgerError(
+                f"{folder / _HEAD}: a head over {head.size} records was kept, and the ledger has {ledger.size},"
+                " or others: it is an older copy; `countenance restore` brings a backup back, less what is erased"
+            )

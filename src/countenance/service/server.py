@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from countenance.service.backend import Backend
 from countenance.service.connections import HEADER_BYTES, protocol
 from countenance.service.consents import ConsentRegister
 from countenance.service.desk import CertificateFile, Desk
-from countenance.service.folder import hold, make_folder, service_key
+from countenance.service.folder import hold, make_folder, not_taken_back, service_key
 from countenance.service.keyring import KeyRing
 from countenance.service.metrics import Metrics
 from countenance.service.pages import PageTokens
@@ -42,6 +43,7 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     Raises InputError and its kin for whatever keeps it from starting.
     """
     logs.set_up(settings.log_format)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # while it is being opened
     with ExitStack() as opened:
         listener = opened.enter_context(_listener(settings))
         make_folder(settings.data)
@@ -63,6 +65,7 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         opened.callback(service.close)
         opened.enter_context(upkeep)
         server = _Server(_configured(settings, service, metrics))
+        server.listen()  # before anybody is told that it is there
         for line in _said(settings, listener, backend, keyring):
             tell(line)
         logs.say("started", pid=os.getpid())
@@ -71,17 +74,20 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     logs.say("stopped")
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class _Server(uvicorn.Server):
     """uvicorn's, but told to stop it ends with status 0, and told twice it ends at once."""
 
+    def listen(self) -> None:
+        """Take signals from now to the end of the process."""
+        for one in _SIGNALS:
+            signal.signal(one, self.handle_exit)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for one in before:  # from here to the end of the process, one more still ends it at once
-                signal.signal(one, self.handle_exit)
+        yield  # taken already, and not sent again to ourselves at the end
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.should_exit:
@@ -149,6 +155,7 @@ def _listener(settings: Settings) -> Iterator[socket.socket]:
 
 def _backend(settings: Settings, opened: ExitStack) -> Backend:
     policy_of_server(settings.data, settings.policy)  # a file that is wrong is said before anything is loaded
+    not_taken_back(settings.data, settings.database)
     engine = _engine(settings)
     opened.callback(engine.close)
     gallery = opened.enter_context(open_gallery(settings.data, settings.database, search=settings.search))
