@@ -10,8 +10,9 @@ from countenance.cli.certificates import certificate, certify, policy
 from countenance.cli.common import OneLine
 from countenance.cli.keys import keys
 from countenance.cli.measure import audit, plan, schema
-from countenance.cli.people import consent, forget, review, search
+from countenance.cli.people import consent, forget
 from countenance.cli.photos import compare, detect, embed, models
+from countenance.cli.searching import review, search
 from countenance.cli.serve import backup, restore, serve
 
 __all__ = ["main"]
