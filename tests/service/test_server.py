@@ -10,7 +10,6 @@ import sqlite3
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,7 +106,8 @@ def test_one_on_sqlite_and_many_on_postgresql(tmp_path: Path, new_database: Call
     with running(alone):
         refused(start("--data", alone, "--port", "0", "--pipeline", "dlib-resnet-v1"), "another", "--database")
     data, database = data_folder(tmp_path / "many"), new_database()
-    with running(data, database=database, upkeep_seconds=0.2) as one, running(data, database=database) as other:
+    with running(data, database=database, wait=False) as one, running(data, database=database) as other:
+        one.ready()
         one.client().create_collection(CollectionId="c")
         (made,) = other.client().index_faces(CollectionId="c", Image={"Bytes": astronaut()})["FaceRecords"]
         client = one.client(key=(other.key().key_id, other.key().secret))  # a key made after it started
@@ -252,21 +252,15 @@ def test_without_an_audit_it_runs_and_says_so(tmp_path: Path) -> None:
         with pytest.raises(ClientError, match="no audit, no search"):
             server.client().compare_faces(SourceImage={"Bytes": astronaut()}, TargetImage={"Bytes": astronaut()})
         assert server.client().detect_faces(Image={"Bytes": astronaut()})["FaceDetails"]
-        (data / "certificate.json").write_bytes((_certified(tmp_path)).read_bytes())
+        (data / "certificate.json").write_bytes(_certified(tmp_path).read_bytes())
         compared: dict[str, Any] = server.client().compare_faces(
             SourceImage={"Bytes": astronaut()}, TargetImage={"Bytes": astronaut()}
         )
         assert compared["FaceMatches"]  # certified without being restarted
         assert (data / "service.key").stat().st_mode & 0o777 == 0o600
+        assert server.stop() == 0
+        assert '"event":"stopped"' in server.log.read_text()
 
 
 def _certified(folder: Path) -> Path:
     return data_folder(folder / "elsewhere") / "certificate.json"
-
-
-def test_a_signal_while_nothing_happens(tmp_path: Path) -> None:
-    with running(data_folder(tmp_path / "data")) as server:
-        threading.Event().wait(0.1)
-        server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(20) == 0
-        assert '"event":"stopped"' in server.log.read_text()

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -136,6 +137,8 @@ class Service:
             status = 200
         except WireError as error:
             body, more, status = self._refusal(asked, error)
+        except Exception as error:
+            body, more, status = self._refusal(asked, self._fault(asked, error))
         answer = {"content-type": wire.CONTENT_TYPE, "x-amzn-requestid": asked.call, **more}
         self._metrics.request(asked.operation, asked.code, time.monotonic() - asked.started)
         await Response(body, status, answer)(scope, receive, send)
@@ -172,12 +175,6 @@ class Service:
             body = await self._body(asked, receive)
             work = partial(self._work, asked, scope, headers, body)
             return await lane.run(ticket, work, self._limits.queue_seconds, self._limits.work_seconds)
-        except WireError:
-            raise
-        except TimeoutError:
-            raise self._fault(asked, TimeoutError("work")) from None
-        except Exception as error:
-            raise self._fault(asked, error) from None
         finally:
             ticket.give_back()
 
@@ -238,7 +235,8 @@ class Service:
         if do is None:
             raise refusal(operation)
         try:
-            members = do(self._backend, Call(operation, caller, asked.call), wire.read_request(operation, body))
+            call = Call(operation, caller, asked.call, datetime.fromtimestamp(asked.arrived, UTC))
+            members = do(self._backend, call, wire.read_request(operation, body))
         except WireError as error:
             if error.status >= 500 and error.__cause__ is not None:  # of ours, and what it says is for the log
                 raise self._fault(asked, error.__cause__) from None
