@@ -154,6 +154,29 @@ def test_without_the_ledger_of_now_nothing_is_restored(site: Site) -> None:
     assert site.restore(backup, replace=True).faces == 4  # the ledger that is there counts
 
 
+def test_no_number_is_given_out_twice(site: Site) -> None:
+    with site.open() as gallery:
+        made(gallery)
+        there = enrolled(gallery, vectors(3))
+    backup = site.backup()
+    with site.open() as gallery:
+        enrolled(gallery, vectors(4, seed=2))
+        made(gallery, "since")
+        before, version = gallery.collection("since").uid, gallery.collection("family").version
+    keys = (site.data / "faces.keys").read_bytes()
+    export = site.data.parent / "ledger.jsonl"
+    export.write_text("\n".join(site.export()) + "\n")
+    site.lose_store()
+    site.restore(backup, export=export)
+    with site.open() as gallery:
+        new = enrolled(gallery, vectors(2, seed=3))
+        made(gallery, "after")
+        assert gallery.collection("after").uid > before
+        assert gallery.collection("family").version > version
+        assert ids(gallery) == {*there, *new}
+    assert (site.data / "faces.keys").read_bytes()[: len(keys)] == keys  # a newer backup could still be brought back
+
+
 def test_a_lost_ledger_is_said_to_be_lost(site: Site) -> None:
     with site.open() as gallery:
         made(gallery)

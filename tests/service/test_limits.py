@@ -50,16 +50,16 @@ def metric(server: Running, name: str) -> float:
     return sum(float(line.split()[-1]) for line in text.decode().splitlines() if line.startswith(name))
 
 
-def raw(server: Running, sent: bytes, wait: float = 5.0) -> bytes:
-    """What comes back for these bytes until the server closes or is silent."""
+def raw(server: Running, sent: bytes) -> bytes:
+    """What comes back for these bytes until the server closes; that it does not is a failure."""
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
-        connection.settimeout(wait)
+        connection.settimeout(5)
         got = b""
         try:
             connection.sendall(sent)
             while piece := connection.recv(65536):
                 got += piece
-        except (TimeoutError, ConnectionError):
+        except ConnectionError:
             pass
         return got
 
@@ -151,7 +151,6 @@ def test_a_body_in_pieces_is_a_body(tight: Running) -> None:
 
 
 def test_slow_clients_are_let_go(tight: Running) -> None:
-    began = time.monotonic()
     with half_sent(tight, "DetectFaces") as connection:
         connection.settimeout(10)
         answer = b""
@@ -166,7 +165,6 @@ def test_slow_clients_are_let_go(tight: Running) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     dribble = f"POST / HTTP/1.1\r\n{lines}Content-Length: 9000000\r\n\r\n".encode()
     assert b"InvalidParameterException" in raw(tight, dribble)  # answered early; the rest never comes
-    assert time.monotonic() - began < 20  # each of the four was closed by the server, not by us
     settled(tight)
 
 
