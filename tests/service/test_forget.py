@@ -158,6 +158,11 @@ def test_erased_only_what_was_confirmed_and_proved_offline(shop: Shop) -> None:
 
     again = shop.forget("eileen")
     assert [name for _, name, _ in again.candidates] == ["festival"]
+    last = shop.forget("eileen", "--erase", "1", "--list", again.list)  # another receipt beside the first
+    assert "erased 1 face;" in last.text
+    assert proved(proof, public) == record
+    assert proved(shop.folder / "receipt-2" / "erasure-1.json", public).entry.gallery == "festival"
+    assert not (shop.folder / "receipt-3").exists()
     stale = shop.forget("eileen", "--erase", "1", "--list", seen.list)
     assert (stale.code, "the list has changed" in stale.text) == (2, True)
 

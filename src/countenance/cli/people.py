@@ -1,6 +1,7 @@
 """Commands for the people who are enrolled: forget, and records of consent."""
 
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 @click.option("--most", type=click.IntRange(1, 100), default=20, show_default=True, help="Candidates a collection.")
 @click.option("--erase", metavar="NUMBERS", help="Erase these candidates of the list, such as 1,3; with --list.")
 @click.option("--list", "code", metavar="CODE", help="The list that --erase speaks of: the code it ended with.")
-@click.option("--receipt", type=FILE, metavar="DIR", default=Path("receipt"), show_default=True, help="Its folder.")
+@click.option(
+    "--receipt",
+    type=FILE,
+    metavar="DIR",
+    default=Path("receipt"),
+    show_default=True,
+    help="Its folder; never written over.",
+)
 @FACE
 @PIPELINE
 @KEY_ID
@@ -49,6 +57,7 @@ def forget(
     candidates may be strangers; nothing of them is shown. Each is asked about, or named by --erase and --list.
     """
     from countenance.service.people import Forgetting, probe_of
+    from countenance.service.receipts import receipt_folder
 
     chosen = _numbers(erase)
     if (chosen is None) != (code is None):
@@ -62,7 +71,8 @@ def forget(
             raise click.ClickException(f"--list {code}: the list has changed, it is {found.code} now; look at it again")
         if chosen is None:
             chosen = _ask(found)
-        _receipt(counter, desk.erase(found, chosen), receipt)
+        folder = receipt_folder(receipt)
+        _receipt(counter, desk.erase(found, chosen), folder)
 
 
 def _numbers(text: str | None) -> list[int] | None:
@@ -107,6 +117,8 @@ def _receipt(counter: "Counter", erased: tuple["Erasure", ...], folder: Path) ->
     from countenance.service.receipts import write_receipt
 
     if not erased:
+        with suppress(OSError):  # not empty: somebody else's
+            folder.rmdir()
         click.echo("nothing was erased")
         return
     count = sum(len(one.face_ids) for one in erased)
@@ -139,7 +151,14 @@ def consent_check(file: Path, policy_file: Path | None) -> None:
 @consent.command("withdraw")
 @click.option("--collection", required=True, metavar="NAME", help="The collection.")
 @click.option("--subject", required=True, metavar="SUBJECT", help="Whose consent ends, as the record names them.")
-@click.option("--receipt", type=FILE, metavar="DIR", default=Path("receipt"), show_default=True, help="Its folder.")
+@click.option(
+    "--receipt",
+    type=FILE,
+    metavar="DIR",
+    default=Path("receipt"),
+    show_default=True,
+    help="Its folder; never written over.",
+)
 @KEY_ID
 @DATA
 @DATABASE
@@ -151,7 +170,9 @@ def consent_withdraw(
     Take the subject's rows out of the records first, so that no face comes back.
     """
     from countenance.service.people import withdraw
+    from countenance.service.receipts import receipt_folder
 
     with at_counter(data, database, key_id) as counter:
+        folder = receipt_folder(receipt)
         erased = withdraw(counter.desk, counter.consents, counter.call("consent withdraw"), collection, subject)
-        _receipt(counter, erased, receipt)
+        _receipt(counter, erased, folder)

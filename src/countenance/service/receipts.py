@@ -3,12 +3,14 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
+from countenance.errors import InputError
 from countenance.gallery import Gallery, Occasion
 from countenance.ledger import Kind
 
-__all__ = ["Erasure", "erase_faces", "receipt_text", "write_receipt"]
+__all__ = ["Erasure", "erase_faces", "receipt_folder", "receipt_text", "write_receipt"]
 
 ERASED = (
     "What was erased: the template and the record of consent, on the disk and in memory, and the key that they were "
@@ -57,6 +59,20 @@ def erase_faces(
     return (Erasure(name, gone.face_ids, record.index, gallery.ledger.prove(record.index), gone.purged, len(empty)),)
 
 
+def receipt_folder(base: Path) -> Path:
+    """A folder for a receipt, made before anything is erased: ``base``, or where that holds one, ``base-2`` and so on.
+
+    Raises InputError where it cannot be made.
+    """
+    names = (base if k == 1 else base.with_name(f"{base.name}-{k}") for k in count(1))
+    folder = next(one for one in names if not (one / "receipt.txt").exists())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: no folder for the receipt ({error.strerror}); give another: --receipt") from None
+    return folder
+
+
 def receipt_text(erasures: Sequence[Erasure], key: str, at: datetime) -> str:
     """The receipt as people read it."""
     lines = ["Receipt of erasure", f"{at:%Y-%m-%d %H:%M} UTC", ""]
@@ -77,7 +93,6 @@ def receipt_text(erasures: Sequence[Erasure], key: str, at: datetime) -> str:
 
 def write_receipt(folder: Path, erasures: Sequence[Erasure], key: str, at: datetime) -> list[Path]:
     """Write ``receipt.txt`` and one ``erasure-N.json`` for each erasure; the files written."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "receipt.txt", *(folder / f"erasure-{k}.json" for k in range(1, len(erasures) + 1))]
     for path, text in zip(written, [receipt_text(erasures, key, at), *(one.proof for one in erasures)], strict=True):
         path.write_text(text, encoding="utf-8")
