@@ -130,6 +130,12 @@ def test_error_rates_must_fall(fmrs: list[float]) -> None:
         simulate_pair_sums(fmrs, Wolves(0.0), 10)
 
 
+@pytest.mark.parametrize("sizes", [(0, 5, 1), (5, 0, 1), (5, 5, 0)])
+def test_a_search_takes_somebody_on_both_sides(sizes: tuple[int, int, int]) -> None:
+    with pytest.raises(InputError, match="at least one probe"):
+        simulate_search(0.1, Wolves(0.0), *sizes)
+
+
 @pytest.mark.parametrize("wolves", [Wolves(0.7), Wolves(0.3, "few")])
 def test_thresholds_and_error_rates_are_each_others_inverse(wolves: Wolves) -> None:
     for fmr in (0.2, 1e-3, 1e-5):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from test_sweep import asked, many, template_sets
 
-from countenance.audit import accumulate, kernels, plan, simulate, worker
+from countenance.audit import accumulate, draws, kernels, plan, simulate, worker
 from countenance.audit.accumulate import Tail
 from countenance.audit.sweep import tally
 
@@ -91,7 +91,7 @@ def test_simulated_pairs(photos, others):
         return simulate.simulate_pair_sums([0.6, 0.1, 0.01], wolves, 50, photos, others=others, seed=photos)
 
     compiled = draw()
-    with interpreted(simulate):
+    with interpreted(draws):
         for one, same in zip(compiled, draw(), strict=True):
             brute.same(one, same)
 
@@ -102,7 +102,7 @@ def test_simulated_searches(photos):
         return simulate.simulate_search(0.3, simulate.Wolves(1.0, "few"), 60, 40, photos, seed=photos)
 
     compiled, truth = draw()
-    with interpreted(simulate):
+    with interpreted(draws):
         again, same = draw()
     brute.same(compiled, again)
     assert truth == same

@@ -227,6 +227,7 @@ NO_FIGURE = {
     "finish.finish": "a step of the pass, after `prepare` has refused",
     "headline.headline": "a sentence, which says so",
     "inequality.contrasts": "a row a group, so none for none",
+    "draws": "draws data, from a model",
     "headline.setting": "a threshold in words",
     "kernels": "loops of the pass, after `prepare` has refused",
     "labels": "names of groups and people",
