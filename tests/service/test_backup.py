@@ -217,6 +217,11 @@ def test_an_old_copy_put_there_by_hand_is_found_out(tmp_path: Path) -> None:
     assert found.exit_code == 2
     assert "countenance restore" in found.stderr
     assert site.restore(tmp_path / "b", replace=True).faces == 4
+    (site.data / "gallery.db").write_bytes(copy)
+    with site.open() as gallery:  # and written to: now there are two ledgers
+        enrolled(gallery, vectors(1, seed=5))
+    with pytest.raises(CountenanceError, match="contradict each other"):
+        site.restore(tmp_path / "b", replace=True)
 
 
 def test_a_ledger_that_was_altered_is_refused(site: Site) -> None:

@@ -126,6 +126,7 @@ def test_a_body_that_is_too_long(tight: Running) -> None:
     assert wrong.value.response["Error"]["Code"] == "ImageTooLargeException"
     status, said = chunked(tight, "ListFaces", b"x" * 65536, 30)  # in pieces, without saying how long it is
     assert (status, said["__type"]) == (400, "InvalidParameterException")
+    assert f"more than {LARGEST} bytes" in said["message"]
     settled(tight)
 
 
