@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from countenance.gallery import Permit
+from countenance.errors import PermitError
+from countenance.gallery import Assigned, Permit
 from countenance.policy import Decision
 from countenance.service.backend import Backend
 from countenance.service.caller import Call
@@ -14,6 +15,7 @@ __all__ = ["associate_faces", "create_user", "delete_user", "disassociate_faces"
 
 _MOST_FACES = 100
 _MOST_USERS = 500
+_TRIES = 4
 _REASONS = {
     "face_not_found": "FACE_NOT_FOUND",
     "of_another_user": "ASSOCIATED_TO_A_DIFFERENT_USER",
@@ -56,21 +58,35 @@ def associate_faces(backend: Backend, call: Call, params: Params) -> Answer:
     """AssociateFaces: on the operator's word; with UserMatchThreshold, which compares faces, by a permit to search."""
     name, user_id, wanted = params["CollectionId"], params["UserId"], params["FaceIds"]
     decision = _enrolling(backend, call, name, wanted)
-    matching = _matching(backend, call, params) if "UserMatchThreshold" in params else None
     theirs = backend.gallery.faces(name, user_id=user_id, limit=_MOST_FACES + 1)
     if len({face.face_id for face in theirs} | set(wanted)) > _MOST_FACES:
         raise WireError(
             "ServiceQuotaExceededException", f"UserId: a user has {_MOST_FACES} faces at most; disassociate some first"
         )
-    permit: Permit | None = matching.permit if matching else None
-    occasion = backend.desk.occasion(call, matching or decision)
-    given = backend.gallery.assign(name, user_id, wanted, occasion, permit=permit, token=token_of(call, params))
+    matching, given = _given(backend, call, params, decision)
     answer: Answer = {
         "AssociatedFaces": [{"FaceId": face_id} for face_id in given.face_ids],
         "UnsuccessfulFaceAssociations": _refused(given.refused),
         "UserStatus": "ACTIVE" if given.face_ids else _status(backend, name, user_id),
     }
     return answer | ({"Countenance": in_force(matching, None)} if matching else {})
+
+
+def _given(backend: Backend, call: Call, params: Params, decision: Decision) -> tuple[Decision | None, Assigned]:
+    """Associate; and again with another permit where faces were enrolled since the first one, as for a search."""
+    name, token = params["CollectionId"], token_of(call, params)
+    for tries_left in reversed(range(_TRIES)):
+        matching = _matching(backend, call, params) if "UserMatchThreshold" in params else None
+        permit: Permit | None = matching.permit if matching else None
+        occasion = backend.desk.occasion(call, matching or decision)
+        try:
+            return matching, backend.gallery.assign(
+                name, params["UserId"], params["FaceIds"], occasion, permit=permit, token=token
+            )
+        except PermitError:
+            if not tries_left or permit is None or backend.gallery.collection(name).faces <= permit.largest_gallery:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def disassociate_faces(backend: Backend, call: Call, params: Params) -> Answer:
