@@ -19,6 +19,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,7 +168,7 @@ class SigningKey:
             file.flush()
             os.fsync(file.fileno())
 
-    @property
+    @cached_property
     def verifying(self) -> VerifyingKey:
         """The public half, to publish."""
         return VerifyingKey(self.name, _private(self.seed).public_key().public_bytes_raw())

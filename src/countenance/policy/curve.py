@@ -20,6 +20,7 @@ from countenance.errors import NotEnoughDataError
 
 __all__ = ["SimilarityCurve"]
 
+_REMEMBERED = 1000
 _STEP = 0.03  # in the logarithm of the FMR: between two points it changes by 3 %, or they are neighbours on the grid
 
 
@@ -90,6 +91,14 @@ class SimilarityCurve:
             return -math.inf
         if similarity > self.ceiling:
             return math.inf
+        known = self._thresholds.get(similarity)
+        if known is None:
+            if len(self._thresholds) >= _REMEMBERED:
+                self._thresholds.clear()
+            known = self._thresholds[similarity] = self._bisected(similarity)
+        return known
+
+    def _bisected(self, similarity: float) -> float:
         low, high = math.nextafter(self.scores[0], -math.inf), self.scores[-1]
         while math.nextafter(low, math.inf) < high:
             middle = low + (high - low) / 2
@@ -97,6 +106,11 @@ class SimilarityCurve:
                 break
             low, high = (low, middle) if self.similarity(middle) >= similarity else (middle, high)
         return high
+
+    @cached_property
+    def _thresholds(self) -> dict[float, float]:
+        """Those found before: clients ask for the same Similarity again and again."""
+        return {}
 
     @cached_property
     def _logs(self) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """What is in force for one search, and what an answer must say about it."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from countenance.ledger import VerifyingKey
@@ -56,7 +56,7 @@ class InForce:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values; a threshold that no score reaches, or that every one does, is None."""
-        said = asdict(self)
+        said = vars(self) | {"worst": dict(vars(self.worst)), "best": dict(vars(self.best))}
         asked = self.asked_threshold
         threshold = self.threshold if math.isfinite(self.threshold) else None
         return said | {
