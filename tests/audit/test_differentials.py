@@ -12,6 +12,7 @@ import pytest
 from estimator_people import tallies
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import logit
 
 from countenance.audit import inequality
 from countenance.audit.differentials import differentials
@@ -121,6 +122,17 @@ def test_equal_groups_are_rarely_called_unequal():
     found = [measured(max_min, Spread.of([rate(int(c), 10**6) for c in row], random)) for row in counts]
     assert sum(f.p_value < 0.05 for f in found) <= 9
     assert sum(f.interval.low > 1.0 for f in found) <= 6
+
+
+def test_groups_not_told_from_the_lowest_or_the_highest_stand_beside_it():
+    rates = [rate(e, 10**6) for e in (30, 33, 60, 118, 120)]
+    truth, error = Spread.of(rates, np.random.default_rng(0)).stretched()
+    known = np.array([logit(e / 10**6) for e in (30, 30, 60, 120, 120)])
+    assert np.ptp(truth[0]) == pytest.approx(0.0)
+    one = np.flatnonzero(inequality.STRETCH == 1.0)[0]
+    assert truth[one] == pytest.approx(known, abs=1e-6)
+    assert error[one, 1] > error[one, 2] > error[one, 3]  # the rarer, the less sure
+    assert error[one, 4] == pytest.approx(1 / math.sqrt(120), rel=0.05)
 
 
 def test_exactly_equal_groups_have_an_interval_from_equality_up():
@@ -261,7 +273,7 @@ def test_impossible_draws_are_not_printed():
     random = np.random.default_rng(0)
     assert measured(max_min, Spread.of([rate(1, 1000), rate(3, 1000)], random)).under_no_difference is None
     zero = Spread.of([rate(0, 10), rate(0, 10)], random)
-    assert (zero.draws == 0).all()
+    assert (zero.chance == 0).all()
     assert measured(gini, zero).value == 0.0
     assert inequality.DRAWS >= 1000
 

@@ -83,8 +83,8 @@ def _measures(
         return dict.fromkeys(names, Differential(None, None, None, NO_FMR))
     false = Spread.of(fmr, random)
     found = {
-        "max_min": _ratio(measured(false.ratio(max_min), false), groups, fmr, "max_min"),
-        "max_geomean": _ratio(measured(false.ratio(max_geomean), false), groups, fmr, "max_geomean"),
+        "max_min": _ratio(measured(max_min, false, ratio=True), groups, fmr, "max_min"),
+        "max_geomean": _ratio(measured(max_geomean, false, ratio=True), groups, fmr, "max_geomean"),
     }
     if any(e.value is None for e in fnmr):
         return found | dict.fromkeys(("garbe", "fdr", "fnmr_max_min"), Differential(None, None, None, NO_FNMR))
@@ -96,7 +96,7 @@ def _measures(
     if not any(e.errors for e in fnmr):
         return found | {"garbe": none, "fnmr_max_min": none}
     found["garbe"] = measured(lambda f, n: garbe(f, n, alpha), false, missed)
-    return found | {"fnmr_max_min": _ratio(measured(missed.ratio(max_min), missed), groups, fnmr, "max_min")}
+    return found | {"fnmr_max_min": _ratio(measured(max_min, missed, ratio=True), groups, fnmr, "max_min")}
 
 
 def _ratio(found: Differential, groups: Sequence[Group], rates: Sequence[Estimate], kind: str) -> Differential:

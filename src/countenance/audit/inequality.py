@@ -5,12 +5,12 @@ Each measure raises NotEnoughDataError with fewer than two groups.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.special import logit, ndtr, ndtri
+from scipy.special import expit, logit, ndtr, ndtri
 
 from countenance.audit.intervals import Interval
 from countenance.audit.result import Differential, Estimate, Json
@@ -20,8 +20,10 @@ from countenance.errors import NotEnoughDataError
 __all__ = ["Spread", "contrasts", "fdr", "garbe", "gini", "max_geomean", "max_min", "measured"]
 
 DRAWS = 1000
-STRETCH = np.linspace(0.0, 5.0, 41)
+STRETCH = np.linspace(0.0, 1.5, 31)
 LEVEL = 0.025
+CANCELS, RULED = 0.12, 6
+"""Calibrated: a rate that few people rule needs room for its skewness, which is partly gone in a ratio of two such."""
 Z = float(ndtri(1.0 - LEVEL))
 INDEPENDENT = (
     "it is not known who was compared: no interval, and chance alone may give more than these independent comparisons"
@@ -85,17 +87,21 @@ def fdr(fmr: FloatArray, fnmr: FloatArray, alpha: float = 0.5) -> FloatArray:
 
 @dataclass(frozen=True)
 class Spread:
-    """One error rate of g groups, and what it would be in other draws of people.
+    """One error rate of g groups, how sure each is, and what chance alone would make of equal groups.
 
-    ``rates`` (g,) as measured. ``truth`` (s, g) and ``draws`` (s, draws, g): rates that might be true, and rates then
-    measured, as the groups' distance from the pooled rate is stretched by `STRETCH`: 0 is no difference, 1 the distance
-    measured (at least as large as its own noise). ``floor`` (s, 1, g): half an error, below which a ratio has no
-    meaning. ``known``: whether people are, so that the draws mean something.
+    ``rates`` (g,) as measured. ``place`` (g,): the logit of each; a group without errors stands at half an error.
+    ``error`` (g,): its standard error, of which the variance ``own`` (g,) would be there if comparisons were
+    independent. ``normal`` (draws, g): standard normal numbers. ``chance`` (draws, g): rates drawn for groups that all
+    have the pooled rate; ``floor`` (g,): half an error of theirs. ``known``: whether people are, so that all this means
+    something.
     """
 
     rates: FloatArray
-    truth: FloatArray
-    draws: FloatArray
+    place: FloatArray
+    error: FloatArray
+    own: FloatArray
+    normal: FloatArray
+    chance: FloatArray
     floor: FloatArray
     known: bool
 
@@ -105,31 +111,42 @@ class Spread:
         if not estimates:
             raise NotEnoughDataError("no group has a rate, so there is none to compare")
         rates = np.array([e.value for e in estimates], dtype=np.float64)
-        trials = np.maximum(np.rint([effective_trials(e) for e in estimates]), 1.0)
-        pooled = float(rates @ trials / trials.sum())
-        shape = (STRETCH.size, rates.size)
-        if pooled <= 0.0:
-            truth = np.zeros(shape)
-        else:
-            own = np.clip(rates, 0.5 / trials, 1.0)
-            noise = float(np.sqrt(2.0 / (trials * own)).max())
-            away = np.log(own) - math.log(pooled)
-            away = np.linspace(-noise, noise, rates.size) / 2 if not np.ptp(away) else away
-            away *= max(1.0, noise / float(np.ptp(away)))
-            truth = np.minimum(pooled * np.exp(STRETCH[:, None] * away), 1.0)
-        made = np.stack([trials_at(e, truth[:, k]) for k, e in enumerate(estimates)], axis=1)[:, None, :]
-        found = random.binomial(made.astype(np.int64), truth[:, None, :], size=(shape[0], DRAWS, shape[1])) / made
-        return cls(rates, truth, found, 0.5 / made, all(e.interval is not None for e in estimates))
+        worth = np.maximum([effective_trials(e) for e in estimates], 1.0)
+        pooled = float(rates @ np.rint(worth) / np.rint(worth).sum())
+        made = np.array([trials_at(e, pooled) for e in estimates])
+        chance = random.binomial(made.astype(np.int64), pooled, size=(DRAWS, rates.size)) / made
+        half = np.clip(rates, 0.5 / worth, 1.0 - 0.5 / worth)
+        variance = 1.0 / (worth * half * (1.0 - half))
+        trials = np.array([e.trials or w for e, w in zip(estimates, worth, strict=True)], dtype=np.float64)
+        own = np.minimum(1.0 / (trials * half * (1.0 - half)), variance)
+        error = np.sqrt(variance) * (1.0 - CANCELS * (1.0 - own / variance) ** RULED)
+        known = all(e.interval is not None for e in estimates)
+        return cls(rates, logit(half), error, own, random.standard_normal(chance.shape), chance, 0.5 / made, known)
 
-    def ratio(self, measure: Callable[[FloatArray], FloatArray]) -> Callable[[FloatArray], FloatArray]:
-        """A ratio that takes a group without errors for one with half an error, in what is drawn as in what is true."""
+    def stretched(self) -> tuple[FloatArray, FloatArray]:
+        """(s, g) logits that might be true, and their standard errors there.
 
-        def bounded(rates: FloatArray) -> FloatArray:
-            if rates.ndim == 1:
-                return measure(rates)
-            return measure(np.maximum(rates, self.floor if rates.ndim == 3 else self.floor[:, 0]))
+        Away from their weighted mean, by `STRETCH` times the measured pattern: 0 is no difference. Groups that cannot
+        be told from the lowest (or the highest) stand beside it in the pattern, since being lowest of several is
+        partly luck. The part of a variance that people cause is the same everywhere; the rest is that of the rate.
+        """
+        weight = 1.0 / self.error**2
+        mean = float(weight @ self.place / weight.sum())
+        truth = mean + STRETCH[:, None] * (_tied(self.place, self.error) - mean)
+        people, rate = np.maximum(self.error**2 - self.own, 0.0), expit(self.place)
+        there = expit(truth)
+        own = self.own * rate * (1.0 - rate) / (there * (1.0 - there))
+        return truth, self.error * np.sqrt((own + people) / (self.own + people))
 
-        return bounded
+
+def _tied(place: FloatArray, error: FloatArray) -> FloatArray:
+    """(g,) the places, with those less than a standard error from the lowest moved there, likewise from the highest."""
+    tied = place.copy()
+    low, high = int(np.argmin(place)), int(np.argmax(place))
+    up, down = place - place[low], place[high] - place
+    tied[(up <= down) & (up < np.hypot(error, error[low]))] = place[low]
+    tied[(down < up) & (down < np.hypot(error, error[high]))] = place[high]
+    return tied
 
 
 def effective_trials(rate: Estimate) -> float:
@@ -145,44 +162,56 @@ def effective_trials(rate: Estimate) -> float:
     return 1.0 / (width**2 * value * (1.0 - value))
 
 
-def trials_at(rate: Estimate, truth: FloatArray) -> FloatArray:
-    """(s,) effective trials of a group if its rate were ``truth`` (s,) instead of what was measured; whole, at least 1.
+def trials_at(rate: Estimate, truth: float) -> float:
+    """Effective trials of a group if its rate were ``truth`` instead of what was measured; whole, at least 1.
 
     The variance has a part as of independent comparisons and a part that people cause. The latter keeps its size
     relative to the square of the rate, so a group that is much rarer in error has more effective trials than now.
     """
     now, value = effective_trials(rate), rate.value or 0.0
     if rate.interval is None or not rate.trials or not 0.0 < value < 1.0:
-        return np.full(truth.size, max(1.0, round(now)))
+        return max(1.0, round(now))
     people = max(0.0, (1.0 - value) / value * (1.0 / now - 1.0 / rate.trials))
-    odds = np.maximum(truth, 1e-300) / np.maximum(1.0 - truth, 1e-12)
-    return np.asarray(np.maximum(np.rint(1.0 / (1.0 / rate.trials + people * odds)), 1.0))
+    odds = max(truth, 1e-300) / max(1.0 - truth, 1e-12)
+    return float(max(round(1.0 / (1.0 / rate.trials + people * odds)), 1))
 
 
-def measured(measure: Callable[..., FloatArray], *spreads: Spread, falls: bool = False) -> Differential:
+def measured(
+    measure: Callable[..., FloatArray], *spreads: Spread, falls: bool = False, ratio: bool = False
+) -> Differential:
     """A measure with its interval, its value under no difference and the p-value of no difference.
 
     ``measure`` takes one array of rates (..., g) for each of ``spreads``; ``falls`` when it is smaller for more unequal
-    groups. The interval inverts a test: the value of the measure at each stretch of the measured pattern is inside when
-    what was measured is neither among the 2.5 % most equal nor the 2.5 % most unequal outcomes there. Percentiles of a
-    bootstrap would not do: the largest of several noisy rates is biased upwards. The interval begins at equality where
-    equality is not excluded.
+    groups; a ``ratio`` takes a group that by chance has no error for one with half an error.
+
+    The end of the interval towards equality inverts a test: the least unequal truth at which outcomes at least as
+    unequal as the measured one have a chance of 2.5 %, found along the measured pattern (`Spread.stretched`);
+    equality itself where that is not excluded. Percentiles would not do there: the largest of several noisy rates
+    is biased upwards. The other end is a percentile, where that bias is on the safe side.
     """
     sign = -1.0 if falls else 1.0
+
+    def unequal(rates: Iterable[FloatArray]) -> FloatArray:
+        return sign * measure(*rates)
+
     value = float(measure(*(s.rates for s in spreads)))
-    truth, outcomes = measure(*(s.truth for s in spreads)), sign * measure(*(s.draws for s in spreads))
-    median, most = np.quantile(sign * outcomes[0], [0.5, 0.05 if falls else 0.95], method="nearest")
+    by_chance = unequal(np.maximum(s.chance, s.floor) if ratio else s.chance for s in spreads)
+    median, most = sign * np.quantile(by_chance, [0.5, 0.95], method="nearest")
     under = (float(median), float(most)) if np.isfinite(most) else None
     if not all(s.known for s in spreads):
         return Differential(value if math.isfinite(value) else None, None, under, INDEPENDENT)
-    p_value = float((1 + np.count_nonzero(outcomes[0] >= sign * value - 1e-12)) / (1 + DRAWS))
+    p_value = float((1 + np.count_nonzero(by_chance >= sign * value - 1e-12)) / (1 + DRAWS))
     if not math.isfinite(value):
         return Differential(None, None, under, "infinite", p_value)
-    above = (outcomes >= sign * value - 1e-12).mean(axis=1)
-    below = (outcomes <= sign * value + 1e-12).mean(axis=1)
-    low = _crossing(above, truth)
-    high = _crossing(below[::-1], truth[::-1])
-    return Differential(value, Interval(min(low, high), max(low, high)), under, None, p_value)
+    paths = [s.stretched() for s in spreads]
+    drawn = unequal(
+        expit(path[:, None, :] + error[:, None, :] * s.normal) for (path, error), s in zip(paths, spreads, strict=True)
+    )
+    seen = float(unequal(expit(s.place) for s in spreads))
+    least = _crossing((drawn >= seen - 1e-12).mean(axis=1), unequal(expit(path) for path, _ in paths))
+    highest = float(np.quantile(unequal(expit(s.place + s.error * s.normal) for s in spreads), 1.0 - LEVEL))
+    ends = sign * min(least, sign * value), sign * max(highest, sign * value)
+    return Differential(value, Interval(min(ends), max(ends)), under, None, p_value)
 
 
 def _crossing(share: FloatArray, truth: FloatArray) -> float:
