@@ -137,6 +137,16 @@ def test_vouched_gallery_is_that_of_the_worst_group():
     assert vouches_for(found, sweep, groups, threshold, fpir=0.1)["references"] > vouched["references"]
 
 
+def test_without_an_error_people_who_resemble_many_are_allowed_for():
+    found = tallies(people=200, shift=1.0)
+    sweep, groups = found.verification, found.groups(["gender"])
+    vouched = vouches_for(found, sweep, groups, float(sweep.grid[-1]), fpir=1.0)
+    for row, group in zip(vouched["groups"], groups, strict=True):
+        bound = false_match(found, sweep, group, float(sweep.grid[-1])).dependent_bound
+        assert row["fmr_upper"] == bound > -math.log(0.025) / (100 * 99 / 2)
+        assert row["references"] == math.floor(1 / bound) < row["at_best"]
+
+
 def test_groups_without_a_pair_vouch_for_nothing():
     found = tallies(people=9, groups=(("kind", ("a", "a", "a", "a", "a", "a", "a", "a", "b")),))
     groups = found.groups(["kind"])

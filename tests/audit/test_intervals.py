@@ -20,6 +20,7 @@ from countenance.audit.intervals import (
     dependence,
     dependent_zero_bound,
     dyadic_variance,
+    guaranteed_bound,
     pair_rate_interval,
     search_rate_interval,
     wilson,
@@ -176,6 +177,16 @@ def test_without_errors_dependence_raises_the_bound() -> None:
     assert dependent_zero_bound(five) == 1.0
     with pytest.raises(NotEnoughDataError, match="lower threshold"):
         dependent_zero_bound(none)
+
+
+def test_what_is_guaranteed_without_an_error_allows_for_dependence() -> None:
+    none = PairSums(19_900, 0.0, 0.0, np.zeros(200), np.full(200, 199.0))
+    assert guaranteed_bound(none) == pair_rate_interval(none).high
+    known = replace(none, known=Dependence(0.2, 0.2, 50.0))
+    assert guaranteed_bound(known) == dependent_zero_bound(known) > 1.3 * pair_rate_interval(known).high
+    assert guaranteed_bound(known, 0.9) < guaranteed_bound(known)
+    some = replace(known, errors=1.0, squares=1.0, rows=np.eye(200)[0] + np.eye(200)[1])
+    assert guaranteed_bound(some) == pair_rate_interval(some).high
 
 
 def test_the_bound_without_errors_is_missed_as_rarely_as_it_says() -> None:

@@ -8,6 +8,7 @@ from estimator_people import everybodys_scores, population, tallies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from countenance.audit.intervals import dependent_zero_bound
 from countenance.audit.rates import (
     false_match,
     false_negative_identification,
@@ -19,6 +20,7 @@ from countenance.audit.rates import (
     snap,
     threshold_for,
 )
+from countenance.audit.result import Estimate
 from countenance.audit.sweep import tally
 from countenance.audit.tallies import Group
 from countenance.errors import NotEnoughDataError
@@ -183,6 +185,23 @@ def test_no_error_gives_a_bound_above_zero(measured) -> None:
     assert 0.0 < estimate.interval.high < estimate.disjoint_bound
     pairs = int(found.verification.pairs.sum())
     assert estimate.interval.high == pytest.approx(-np.log(0.025) / pairs, rel=0.01)
+    known = pair_sums(found, found.verification, found.everyone, top)
+    assert estimate.guaranteed == estimate.dependent_bound == dependent_zero_bound(known) >= estimate.interval.high
+    wolves = tallies(people=200, shift=1.0)
+    higher = false_match(wolves, wolves.verification, wolves.everyone, float(wolves.verification.grid[-1]))
+    assert higher.guaranteed == higher.dependent_bound > 1.2 * higher.interval.high
+    assert estimate.to_json("fmr")["fmr_dependent_bound"] == estimate.dependent_bound
+    some = false_match(found, found.verification, found.everyone, 0.5)
+    assert some.guaranteed == some.interval.high
+    assert some.dependent_bound is None
+    assert "fmr_dependent_bound" not in some.to_json("fmr")
+    everything = false_match(found, found.verification, found.everyone, -2.0)
+    assert everything.guaranteed == 1.0
+    assert everything.interval.low == pytest.approx(1.0 + np.log(0.025) / pairs)
+    assert Estimate(None, reason="nobody").guaranteed is None
+    # nothing below is known where the lowest rung is already without an error
+    bare = false_match(found, replace(found.verification, ladder=np.array([top])), found.everyone, top)
+    assert (bare.dependent_bound, bare.guaranteed) == (None, bare.interval.high)
 
 
 @settings(max_examples=15, deadline=None)

@@ -69,8 +69,13 @@ def test_too_few_pairs_for_a_guarantee_or_a_threshold():
     assert bare.guaranteed is bare.interval is None
     assert "3.69" not in bare.reason
     assert f"takes {-np.log(0.025) / (2 / pairs):,.0f} without one error" in bare.reason
-    just = choose(found, sweep, everyone, 3.69 / pairs)
+    least = false_match(found, sweep, everyone, float(sweep.grid[-1])).dependent_bound
+    assert 1.2 < least / (3.69 / pairs) < 2.0
+    almost, just = (choose(found, sweep, everyone, x * least) for x in (0.999, 1.001))
     assert just.guaranteed is not None
+    assert almost.threshold is not None
+    assert almost.guaranteed is None
+    assert f"it is {least:.2g} at the highest" in almost.reason
 
 
 def test_without_people_there_is_a_threshold_but_no_interval():
@@ -192,6 +197,10 @@ def test_groups_too_small_are_listed_and_never_pass():
     assert [str(g.group) for g in certificate.groups] == ["a"]
     assert [(str(g), "takes 74" in why) for g, why in certificate.too_small] == [("b", True)]
     assert certificate.to_json()["too_small"][0]["group"] == {"kind": "b"}
+    errorless = certify(found, groups, 3.7 / (40 * 39 / 2))  # enough pairs, were they independent
+    assert errorless.threshold is None
+    assert "at the highest" in errorless.too_small[0][1]
+    assert certify(found, groups, 10 / (40 * 39 / 2)).groups[0].chosen.guaranteed <= 10 / (40 * 39 / 2)
     nobody = certify(found, groups, 1e-4)
     assert nobody.threshold is None
     assert "no group is large enough" in nobody.reason

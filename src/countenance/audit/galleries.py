@@ -115,10 +115,11 @@ def gallery_sizes(
 def vouches_for(tallies: Tallies, sweep: Sweep, groups: Sequence[Group], threshold: float, fpir: float = 0.01) -> Json:
     """The largest gallery in which every group's FPIR stays below ``fpir``, as far as this audit can tell.
 
-    ``N = floor(fpir / U)``, U the upper bound (97.5 %) of the FMR within the group, as if the whole gallery were of the
-    probe's own group, where false matches are most frequent. By the union bound FPIR <= N * FMR whatever the
-    dependence. ``at_best`` is the same for a threshold so high that nobody is falsely matched: U = 3.69 / M, M the
-    group's pairs of people. A larger gallery needs more people in the audit, at whatever threshold.
+    ``N = floor(fpir / U)``, U the upper bound (97.5 %) of the FMR within the group, `Estimate.guaranteed`, as if the
+    whole gallery were of the probe's own group, where false matches are most frequent. By the union bound
+    FPIR <= N * FMR whatever the dependence. ``at_best`` is the same for a threshold so high that nobody is falsely
+    matched, were comparisons independent: U = 3.69 / M, M the group's pairs of people. A larger gallery needs more
+    people in the audit, at whatever threshold.
 
     Groups without two people are listed with ``references`` 0. Raises NotEnoughDataError when no group can be judged.
     """
@@ -127,9 +128,10 @@ def vouches_for(tallies: Tallies, sweep: Sweep, groups: Sequence[Group], thresho
         found = false_match(tallies, sweep, group, threshold)
         pairs = int(sweep.pairs[np.isin(sweep.cell_pairs, group.cells).all(axis=1)].sum())
         row: Json = {"group": dict(group.label), "references": 0, "at_best": 0, "fmr_upper": None}
-        if found.interval is not None and pairs:
-            row["fmr_upper"] = found.interval.high
-            row["references"] = math.floor(fpir / found.interval.high)
+        upper = found.guaranteed
+        if upper is not None and pairs:
+            row["fmr_upper"] = upper
+            row["references"] = math.floor(fpir / upper)
             row["at_best"] = math.floor(fpir / zero_error_bounds(pairs, 2)[0])
         rows.append(row)
     if not any(r["fmr_upper"] for r in rows):

@@ -44,6 +44,7 @@ __all__ = [
     "dependence",
     "dependent_zero_bound",
     "dyadic_variance",
+    "guaranteed_bound",
     "pair_rate_interval",
     "search_rate_interval",
     "wilson",
@@ -86,7 +87,7 @@ def pair_rate_interval(sums: PairSums, confidence: float = 0.95) -> Interval:
     Raises NotEnoughDataError without a pair.
     """
     p = sums.rate
-    if p <= 0.0 or p >= 1.0:
+    if p <= 0.0 or p >= 1.0 - 1e-9:  # a sum of shares that is all but 1 is 1
         bound = _bound(sums.pairs, confidence)
         return Interval(0.0, bound) if p <= 0.0 else Interval(1.0 - bound, 1.0)
     found = pair_variance(sums)
@@ -199,10 +200,22 @@ def dependent_zero_bound(sums: PairSums, confidence: float = 0.95) -> float:
         chance = -math.log1p(expected * spread) / spread if spread > 1e-9 else -expected
         return chance - target
 
-    low, high = math.log(_bound(sums.pairs, confidence)), math.log(0.5)
+    independent = _bound(sums.pairs, confidence)
+    low, high = math.log(independent), math.log(0.5)
     if low >= high or excess(high) > 0.0:
         return 1.0
-    return math.exp(optimize.brentq(excess, low, high)) if excess(low) > 0.0 else math.exp(low)
+    return max(independent, math.exp(optimize.brentq(excess, low, high))) if excess(low) > 0.0 else independent
+
+
+def guaranteed_bound(sums: PairSums, confidence: float = 0.95) -> float:
+    """The upper bound for promises: that of `pair_rate_interval`; without an error `dependent_zero_bound`, if known.
+
+    ``3.69 / M`` takes pairs as independent, and too few people to meet a wolf among them would look like proof.
+    Raises NotEnoughDataError without a pair.
+    """
+    if sums.rate <= 0.0 and sums.known is not None:
+        return dependent_zero_bound(sums, confidence)
+    return pair_rate_interval(sums, confidence).high
 
 
 def _bound(trials: float, confidence: float) -> float:

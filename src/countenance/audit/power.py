@@ -12,7 +12,7 @@ from scipy.special import ndtr, ndtri
 
 from countenance.audit.intervals import dyadic_variance
 from countenance.audit.labels import one_in
-from countenance.audit.rates import pair_sums
+from countenance.audit.pairrates import PairRates
 from countenance.audit.result import Json, Power
 from countenance.audit.tallies import Group, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
@@ -218,9 +218,10 @@ def power_of(tallies: Tallies) -> Power:
 def _measured(tallies: Tallies, sweep: Sweep, group: Group) -> tuple[float, float, int] | None:
     """(3.69 / M, smallest FMR with 30 effective errors, M) of a group; None without a pair of known people."""
     try:
-        rungs = [pair_sums(tallies, sweep, group, float(t)) for t in sweep.ladder]
+        rates = PairRates(tallies, sweep, group)
     except NotEnoughDataError:
         return None
+    rungs = [rates.sums(float(t)) for t in sweep.ladder]
     pairs = rungs[0].pairs
     found = []
     for sums in rungs:

@@ -16,14 +16,15 @@ from countenance.audit.intervals import (
     ClusterSums,
     PairSums,
     cluster_rate_interval,
-    dependence,
+    dependent_zero_bound,
     pair_rate_interval,
     search_rate_interval,
     zero_error_bounds,
 )
 from countenance.audit.labels import one_in
+from countenance.audit.pairrates import NO_SUBJECTS, PairRates, bin_of, cell_pairs, from_above, names_of, rung_of
 from countenance.audit.result import Estimate
-from countenance.audit.tallies import Candidates, DependenceSums, FloatArray, Group, IntArray, Sweep, Tallies
+from countenance.audit.tallies import Candidates, FloatArray, Group, IntArray, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
 
 __all__ = [
@@ -39,9 +40,6 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
-
-DEPENDENCE_FMR = 0.1
-NO_SUBJECTS = "it is not known who was compared, and comparisons that share a person are not independent"
 
 
 def snap(sweep: Sweep, threshold: float) -> float:
@@ -59,11 +57,11 @@ def rates_along(sweep: Sweep, group: Group, other: Group | None = None) -> tuple
 
     With ``other`` the FMR is between members of the two groups; the FNMR is always the first group's own.
     """
-    chosen = _cell_pairs(sweep, group, other)
+    chosen = cell_pairs(sweep, group, other)
     nonmated = sweep.nonmated_weight[chosen].sum(axis=0)
     mated = sweep.mated_weight[group.cells].sum(axis=0)
     with np.errstate(invalid="ignore"):
-        fmr = _from_above(nonmated) / nonmated.sum()
+        fmr = from_above(nonmated) / nonmated.sum()
         fnmr = np.concatenate([[0.0], mated.cumsum()[:-1]]) / mated.sum()
     return np.clip(fmr, 0.0, 1.0), np.clip(fnmr, 0.0, 1.0)
 
@@ -97,13 +95,14 @@ def false_match(
     """FMR within a group, or between two disjoint groups, at a grid value.
 
     Zero effort, every pair of people once (``weighting="subject"``) or every comparison once (``"comparison"``).
-    Interval: `pair_rate_interval`. With no errors the value is 0.0 with a one-sided bound.
+    Interval: `pair_rate_interval`. With no errors the value is 0.0 with a one-sided bound, beside it the bounds of
+    disjoint pairs and of the dependence measured at a lower threshold.
     """
-    chosen = _cell_pairs(sweep, group, other)
+    chosen = cell_pairs(sweep, group, other)
     trials = int(sweep.nonmated[chosen].sum())
     if trials == 0:
-        return Estimate(None, reason=f"no comparison of different people in {_names(group, other)}", trials=0)
-    at = _bin(sweep, threshold)
+        return Estimate(None, reason=f"no comparison of different people in {names_of(group, other)}", trials=0)
+    at = bin_of(sweep, threshold)
     errors = int(sweep.nonmated[chosen, at:].sum())
     if sweep.dependence is None:
         return Estimate(errors / trials, reason=NO_SUBJECTS, errors=errors, trials=trials)
@@ -111,10 +110,12 @@ def false_match(
     value = float(sweep.nonmated_weight[chosen, at:].sum() / sweep.nonmated_weight[chosen].sum())
     if weighting == "comparison":
         value = errors / trials
-    bound = None
-    if errors == 0:
-        bound = min(1.0, zero_error_bounds(sums.pairs, _people(sums))[1])
-    return Estimate(value, pair_rate_interval(sums), errors=errors, trials=trials, disjoint_bound=bound)
+    found = Estimate(value, pair_rate_interval(sums), errors=errors, trials=trials)
+    if errors:
+        return found
+    disjoint = min(1.0, zero_error_bounds(sums.pairs, _people(sums))[1])
+    dependent = dependent_zero_bound(sums) if sums.known else None
+    return replace(found, disjoint_bound=disjoint, dependent_bound=dependent)
 
 
 def false_nonmatch(
@@ -127,13 +128,13 @@ def false_nonmatch(
     trials = int(sweep.mated[group.cells].sum())
     if trials == 0:
         return Estimate(None, reason=f"no two photos of one person in {group}", trials=0)
-    at = _bin(sweep, threshold)
+    at = bin_of(sweep, threshold)
     errors = trials - int(sweep.mated[group.cells, at:].sum())
     if sweep.mated_sums is None:
         return Estimate(errors / trials, reason=NO_SUBJECTS, errors=errors, trials=trials)
     member = tallies.subjects_in(group) & (sweep.mated_sums.comparisons > 0)
     made = sweep.mated_sums.comparisons[member].astype(np.float64)
-    rung, exact = _rung(sweep, threshold)
+    rung, exact = rung_of(sweep, threshold)
     missed = made - sweep.mated_sums.matches[rung][member]
     if weighting == "subject":
         weight = sweep.mated_weight[group.cells]
@@ -211,96 +212,14 @@ def pair_sums(
     other: Group | None = None,
     weighting: str = "subject",
 ) -> PairSums:
-    """Sufficient statistics of a group's FMR at a grid value, for `pair_rate_interval`.
-
-    Between rungs of the ladder the row sums of the rung below are scaled to the errors counted at ``threshold``: who
-    causes false matches changes slowly with the threshold. Thresholds the pass was asked for are rungs, so exact.
-    The dependence between comparisons is measured besides at the rung where this group's FMR is nearest to
-    `DEPENDENCE_FMR`, where errors are many. Raises NotEnoughDataError without subjects or without a comparison.
-    """
-    found = _sums_at(tallies, sweep, group, threshold, other, weighting)
-    fmr, _ = rates_along(sweep, group, other)
-    along = fmr[np.searchsorted(sweep.grid, sweep.ladder)]
-    usable = (along > 0.0) & (along < 1.0) & (sweep.ladder < threshold)
-    if not usable.any():
-        return found
-    distance = np.where(usable, np.abs(np.log(np.where(usable, along, 1.0)) - np.log(DEPENDENCE_FMR)), np.inf)
-    at = float(sweep.ladder[int(np.argmin(distance))])
-    return replace(found, known=dependence(_sums_at(tallies, sweep, group, at, other, weighting)))
-
-
-def _sums_at(
-    tallies: Tallies, sweep: Sweep, group: Group, threshold: float, other: Group | None, weighting: str
-) -> PairSums:
-    sums = sweep.dependence
-    if sums is None:
-        raise NotEnoughDataError(NO_SUBJECTS)
-    chosen = _cell_pairs(sweep, group, other)
-    pairs = int(sweep.pairs[chosen].sum())
-    if pairs == 0:
-        raise NotEnoughDataError(f"no comparison of different people in {_names(group, other)}")
-    rung, _ = _rung(sweep, threshold)
-    by_subject = weighting == "subject"
-    weights = sweep.nonmated_weight if by_subject else sweep.nonmated
-    here = float(weights[chosen, _bin(sweep, threshold) :].sum())
-    at_rung = float(weights[chosen, _bin(sweep, float(sweep.ladder[rung])) :].sum())
-    rows, row_pairs, columns, column_pairs = _partners(tallies, sweep, sums, group, other, rung, by_subject)
-    found = PairSums(
-        pairs=pairs,
-        errors=at_rung,
-        squares=float((sums.squares if by_subject else sums.count_squares)[rung, chosen].sum()),
-        rows=rows,
-        row_pairs=row_pairs,
-        columns=columns,
-        column_pairs=column_pairs,
-        keep=here / at_rung if at_rung > 0 else 1.0,
-    )
-    if by_subject:
-        return found
-    return replace(
-        found,
-        comparisons=float(sweep.nonmated[chosen].sum()),
-        cross=float(sums.count_cross[rung, chosen].sum()),
-        size_squares=float(sums.size_squares[chosen].sum()),
-    )
-
-
-def _partners(
-    tallies: Tallies,
-    sweep: Sweep,
-    sums: DependenceSums,
-    group: Group,
-    other: Group | None,
-    rung: int,
-    by_subject: bool,
-) -> tuple[FloatArray, FloatArray, FloatArray | None, FloatArray | None]:
-    """Row sums of the group's subjects over their partners; of a search or of two groups, the partners' too."""
-    rows, made = (sums.rows, sums.row_pairs) if by_subject else (sums.row_counts, sums.row_comparisons)
-    partners = group if other is None else other
-    here, there = tallies.subjects_in(group), tallies.subjects_in(partners)
-    first = _rows(rows[rung], here, partners.cells), _rows(made, here, partners.cells)
-    if sweep.symmetric:
-        if other is None:
-            return (*first, None, None)
-        return (*first, _rows(rows[rung], there, group.cells), _rows(made, there, group.cells))
-    back, back_made = (
-        (sums.column_rows, sums.column_pairs) if by_subject else (sums.column_counts, sums.column_comparisons)
-    )
-    if back is None or back_made is None:
-        raise NotEnoughDataError(NO_SUBJECTS)
-    return (*first, _rows(back[rung], there, group.cells), _rows(back_made, there, group.cells))
+    """Sufficient statistics of a group's FMR at a grid value, for `pair_rate_interval`: see `PairRates.sums`."""
+    return PairRates(tallies, sweep, group, other, weighting).sums(threshold)
 
 
 def _people(sums: PairSums) -> int:
     """How many people at most can stand in pairs that share nobody."""
     rows = int(np.count_nonzero(sums.row_pairs))
     return rows if sums.column_pairs is None else 2 * min(rows, int(np.count_nonzero(sums.column_pairs)))
-
-
-def _rows(values: Array, subjects: NDArray[np.bool_], cells: IntArray) -> FloatArray:
-    """(n,) row sums of the chosen subjects over partners in the chosen cells; float64."""
-    found: FloatArray = values[subjects][:, cells].sum(axis=1, dtype=np.float64)
-    return found
 
 
 def _by_subject(wrong: NDArray[np.bool_], made: NDArray[np.bool_], subject: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -312,29 +231,8 @@ def _by_subject(wrong: NDArray[np.bool_], made: NDArray[np.bool_], subject: IntA
     return share, np.ones(share.size)
 
 
-def _cell_pairs(sweep: Sweep, group: Group, other: Group | None) -> IntArray:
-    """Numbers of the cell pairs that lie within a group, or between two."""
-    first, second = sweep.cell_pairs[:, 0], sweep.cell_pairs[:, 1]
-    partner = group if other is None else other
-    chosen = np.isin(first, group.cells) & np.isin(second, partner.cells)
-    if sweep.symmetric and other is not None:
-        chosen |= np.isin(second, group.cells) & np.isin(first, partner.cells)
-    return np.flatnonzero(chosen)
-
-
 def _pairs(sweep: Sweep, group: Group, other: Group | None) -> int:
-    return int(sweep.pairs[_cell_pairs(sweep, group, other)].sum())
-
-
-def _bin(sweep: Sweep, threshold: float) -> int:
-    """Number of the first bin at or above a threshold; exact when the threshold is a grid value."""
-    return int(np.searchsorted(sweep.grid, threshold, side="left"))
-
-
-def _rung(sweep: Sweep, threshold: float) -> tuple[int, bool]:
-    """Number of the rung at or next below a threshold (the lowest, where none is), and whether it is exact."""
-    at = max(int(np.searchsorted(sweep.ladder, threshold, side="right")) - 1, 0)
-    return at, bool(sweep.ladder[at] == threshold)
+    return int(sweep.pairs[cell_pairs(sweep, group, other)].sum())
 
 
 def _rescaled(missed: FloatArray, made: FloatArray, value: float) -> FloatArray:
@@ -345,12 +243,3 @@ def _rescaled(missed: FloatArray, made: FloatArray, value: float) -> FloatArray:
         return scaled
     moved: FloatArray = missed + (made - missed) * ((value - now) / (1.0 - now))
     return moved
-
-
-def _from_above(counts: Array) -> FloatArray:
-    found: FloatArray = counts[::-1].cumsum()[::-1].astype(np.float64)
-    return found
-
-
-def _names(group: Group, other: Group | None) -> str:
-    return str(group) if other is None else f"{group} with {other}"

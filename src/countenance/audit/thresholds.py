@@ -13,8 +13,17 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from countenance.audit.intervals import Dependence, Interval, dependence, pair_rate_interval, zero_error_bounds
-from countenance.audit.rates import false_match, false_nonmatch, pair_sums, rates_along, threshold_for
+from countenance.audit.intervals import (
+    Dependence,
+    PairSums,
+    dependence,
+    dependent_zero_bound,
+    guaranteed_bound,
+    pair_rate_interval,
+    zero_error_bounds,
+)
+from countenance.audit.pairrates import PairRates
+from countenance.audit.rates import false_match, false_nonmatch, rates_along, threshold_for
 from countenance.audit.result import Estimate, Json
 from countenance.audit.subjecttail import SubjectTail
 from countenance.audit.tallies import FloatArray, Group, Sweep, Tallies
@@ -59,7 +68,8 @@ def choose(tallies: Tallies, sweep: Sweep, group: Group, target_fmr: float) -> G
     there. Bounds are made monotone in the threshold: the guaranteed threshold is the smallest from which *every*
     higher one, too, has its upper bound at or below the target. Ties are matches (``score >= threshold``).
 
-    A guarantee needs enough pairs: with M pairs of people and no error the upper bound is 3.69 / M.
+    A guarantee needs enough pairs: with M pairs of people and no error the upper bound is 3.69 / M at the least, and
+    `dependent_zero_bound` where people resemble many others.
     """
     try:
         threshold = threshold_for(sweep, group, target_fmr)
@@ -71,14 +81,12 @@ def choose(tallies: Tallies, sweep: Sweep, group: Group, target_fmr: float) -> G
     fmr, _ = rates_along(sweep, group)
     grid = _candidates(sweep.grid, fmr, float(sweep.ladder[0]))
 
-    def bounds(at: float) -> Interval:
-        return pair_rate_interval(pair_sums(tallies, sweep, group, at))
-
-    certain = _downwards(grid, lambda at: bounds(at).high <= target_fmr)
+    rates = PairRates(tallies, sweep, group)
+    certain = _downwards(grid, lambda at: rates.bound(at) <= target_fmr)
     if not certain:
-        pairs = pair_sums(tallies, sweep, group, threshold).pairs
-        return GroupThreshold(target_fmr, threshold, None, None, _too_few(group, pairs, target_fmr))
-    possible = _downwards(grid, lambda at: bounds(at).low <= target_fmr)
+        pairs, least = rates.sums(threshold).pairs, rates.bound(float(sweep.grid[-1]))
+        return GroupThreshold(target_fmr, threshold, None, None, _too_few(group, pairs, target_fmr, least))
+    possible = _downwards(grid, lambda at: rates.interval(at).low <= target_fmr)
     upper, lower = certain[-1], min(certain[-1], possible[-1])
     return GroupThreshold(target_fmr, threshold, upper, (lower, upper))
 
@@ -165,7 +173,10 @@ def certify(tallies: Tallies, groups: Sequence[Group], target_fmr: float, seed: 
     2021, section 2).
 
     The held-out half then has to agree: its measured FMR must be at most the target in every certified group. If it
-    does not, the answer is a refusal, and a second try with another seed would be cheating. Nothing is
+    does not, the answer is a refusal, and a second try with another seed would be cheating. The guarantee is the first
+    half's; the second can only refuse, so it takes nothing away from it. It is there for what a bound cannot know:
+    a wrong label or a wolf that only one half holds. Asking it for an upper bound, too, would be the same guarantee
+    twice, and refuse most of the thresholds at which the first bound only just holds. Nothing is
     extrapolated: only thresholds above the tail's cut are candidates. Halves are drawn within each cell, so every
     group is halved.
 
@@ -200,7 +211,7 @@ def _certified(
         pairs = min(half.tail.pairs, rest.tail.pairs)
         at = half.lowest_certain(target_fmr) if pairs * target_fmr >= RULE_OF_3 else None
         if at is None:
-            small.append((group, _too_few(group, pairs, target_fmr)))
+            small.append((group, _too_few(group, pairs, target_fmr, half.least)))
         else:
             found.append((group, half, rest, at))
     if not found:
@@ -223,28 +234,38 @@ class _Half:
     def __init__(self, tail: SubjectTail, grid: FloatArray) -> None:
         self.tail = tail
         self._grid = grid[grid >= tail.cut]
-        self._intervals: dict[float, Interval] = {}
+        self._bounds: dict[float, float] = {}
 
     def lowest_certain(self, target_fmr: float) -> float | None:
         """The smallest candidate from which on every upper bound is at most the target."""
         below = self._rates <= target_fmr
         candidates = _candidates(self._grid[below], self._rates[below], self.tail.cut)
-        certain = _downwards(candidates, lambda t: self.interval(t).high <= target_fmr)
+        certain = _downwards(candidates, lambda t: self.bound(t) <= target_fmr)
         return certain[-1] if certain else None
 
-    def estimate(self, threshold: float) -> Estimate:
-        """FMR at a threshold, with its interval."""
-        tail, errors = self.tail, self.tail.above(threshold)
-        bound = zero_error_bounds(tail.pairs, tail.people)[1] if errors == 0 else None
-        interval = self.interval(threshold)
-        return Estimate(tail.rate(threshold), interval, errors=errors, trials=tail.pairs, disjoint_bound=bound)
+    @property
+    def least(self) -> float:
+        """The upper bound at the highest threshold."""
+        return self.bound(float(self._grid[-1])) if self._grid.size and self.tail.pairs else 1.0
 
-    def interval(self, threshold: float) -> Interval:
-        """The interval of the FMR there."""
-        if threshold not in self._intervals:
-            sums = replace(self.tail.sums(threshold), known=self._dependence)
-            self._intervals[threshold] = pair_rate_interval(sums)
-        return self._intervals[threshold]
+    def estimate(self, threshold: float) -> Estimate:
+        """FMR at a threshold, with its interval and, with no error, the other bounds."""
+        sums, errors = self._sums(threshold), self.tail.above(threshold)
+        found = Estimate(sums.rate, pair_rate_interval(sums), errors=errors, trials=sums.pairs)
+        if errors:
+            return found
+        dependent = dependent_zero_bound(sums) if sums.known else None
+        disjoint = zero_error_bounds(sums.pairs, self.tail.people)[1]
+        return replace(found, disjoint_bound=disjoint, dependent_bound=dependent)
+
+    def bound(self, threshold: float) -> float:
+        """The upper bound of the FMR there."""
+        if threshold not in self._bounds:
+            self._bounds[threshold] = guaranteed_bound(self._sums(threshold))
+        return self._bounds[threshold]
+
+    def _sums(self, threshold: float) -> PairSums:
+        return replace(self.tail.sums(threshold), known=self._dependence)
 
     @cached_property
     def _rates(self) -> FloatArray:
@@ -280,11 +301,14 @@ def _refusal(rows: Sequence[CertifiedGroup], target_fmr: float) -> str | None:
     return f"refused: among the people held out the FMR exceeds {target_fmr:g} ({told}); do not choose again"
 
 
-def _too_few(group: Group, pairs: int, target_fmr: float) -> str:
+def _too_few(group: Group, pairs: int, target_fmr: float, least: float) -> str:
+    """``least``: the upper bound at the highest threshold."""
     need = RULE_OF_3 / target_fmr
-    if pairs >= need:
-        return f"{group}: no threshold on this scale has an upper FMR bound of {target_fmr:g} or less"
-    return f"{group} has {pairs:,} pairs of people; to guarantee FMR {target_fmr:g} takes {need:,.0f} without one error"
+    if pairs < need:
+        takes = f"to guarantee FMR {target_fmr:g} takes {need:,.0f} without one error"
+        return f"{group} has {pairs:,} pairs of people; {takes}"
+    none = f"{group}: no threshold on this scale has an upper FMR bound of {target_fmr:g} or less"
+    return f"{none}; with {pairs:,} pairs of people it is {least:.2g} at the highest"
 
 
 def _candidates(grid: FloatArray, fmr: FloatArray, lowest: float) -> FloatArray:
