@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -269,3 +270,18 @@ def test_the_answer_holds_what_was_in_force(host: Running, name: str) -> None:
     assert min(told["worst"]["at_most"], told["best"]["at_most"]) > 0
     assert told["fmr_interval"][0] <= told["fmr"] <= told["fmr_interval"][1]
     assert any("ethnicity" in group for group in told["not_tested"])
+
+
+@pytest.mark.shared
+def test_people_who_agreed_to_it(client: Any, shared: Path, name: str) -> None:
+    """Twenty of the London set, searched with another photo of each: whoever is found is the right person."""
+    people = sorted((shared / "data" / "london").glob("*_neutral.jpg"))[:20]
+    for photo in people:
+        index(client, name, photo.read_bytes(), photo.name[:3])
+    found = []
+    for photo in people:
+        other = photo.with_name(photo.name.replace("neutral", "smiling"))
+        answer = client.search_faces_by_image(CollectionId=name, Image={"Bytes": other.read_bytes()})
+        found += [(photo.name[:3], match["Face"]["ExternalImageId"]) for match in answer["FaceMatches"]]
+    assert all(asked == told for asked, told in found), "a stranger was returned"
+    assert len(found) >= 10, "nobody is found: the threshold is too strict to be of use"
