@@ -95,7 +95,7 @@ def gate(data: Path, ids: list[str], count: int) -> dict[str, object]:
     and SearchFaces as the server runs it (desk, decision, permit, comparison, ledger entry, answer).
 
     ``gate_p50_share``: what desk, decision and the answer's extra members add to the p50 of the same search with a
-    permit at hand; both write the ledger. ``gate_and_ledger_p50_share``: all that is not comparison, over the comparison.
+    permit at hand; both write the ledger. ``gate_and_ledger_p50_share``: all but the comparison, over the comparison.
     """
     with opened(data) as backend:
         gallery, caller = backend.gallery, Caller("bench", "operator")
