@@ -131,9 +131,9 @@ class Running:
         status, got, text = self.page("/", "POST", sent, headers)
         return status, got, json.loads(text)
 
-    def environment(self, role: str = "operator") -> dict[str, str]:
+    def environment(self, role: str = "operator", *purposes: str) -> dict[str, str]:
         """What a program written for AWS needs to find this server: the endpoint, a key, a region; nothing else."""
-        own = self.key(role)
+        own = self.key(role, *purposes)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "COUNTENANCE_"))}
         return kept | {
             "AWS_ENDPOINT_URL_REKOGNITION": self.url,
