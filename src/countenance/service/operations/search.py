@@ -40,6 +40,7 @@ def search_faces(backend: Backend, call: Call, params: Params) -> Answer:
     try:
         leave, found = _found(backend, call, params, FaceProbe(params["FaceId"]))
     except NotFoundError as error:
+        backend.gallery.collection(params["CollectionId"])  # raises where that is what is not there
         raise WireError("InvalidParameterException", f"FaceId: {error}") from None  # as AWS does
     return {"SearchedFaceId": params["FaceId"]} | _faces(backend, call, leave, found)
 
