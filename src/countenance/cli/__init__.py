@@ -9,6 +9,7 @@ from countenance import __version__
 from countenance.cli.certificates import certificate, certify, policy
 from countenance.cli.common import OneLine
 from countenance.cli.keys import keys
+from countenance.cli.ledger import ledger
 from countenance.cli.measure import audit, plan, schema
 from countenance.cli.people import consent, forget
 from countenance.cli.photos import compare, detect, embed, models
@@ -46,5 +47,6 @@ for command in (
     review,
     forget,
     consent,
+    ledger,
 ):
     main.add_command(command)

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from countenance.audit.result import TIE_RULE, AuditResult, Differential, Differentials, MatchedPair, Suspect
 from countenance.report import figures, glossary, reading, tables, words
 
-__all__ = ["Thumbnail", "render_html"]
+__all__ = ["Thumbnail", "page_environment", "page_style", "render_html"]
 
 Thumbnail = Callable[[str], bytes | None]
 TEMPLATES = Path(__file__).with_name("templates")
@@ -42,15 +42,21 @@ def render_html(result: AuditResult, thumbnail: Thumbnail | None = None) -> str:
 
     ``thumbnail`` turns a photo's path into a small JPEG, PNG or WebP, or None where there is none.
     """
-    # The hash must be of exactly what stands between the style tags.
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    page = page_environment().get_template("report.html.j2")
+    return page.render(**page_style("report.css"), **_context(result, _Photos(thumbnail)))
+
+
+def page_style(*names: str) -> dict[str, Any]:
+    """The style of a page from these files, and the digest by which its content security policy allows it alone."""
+    # The digest must be of exactly what stands between the style tags.
+    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    page = _environment().get_template("report.html.j2")
-    return page.render(style=Markup(style), style_digest=digest, **_context(result, _Photos(thumbnail)))  # noqa: S704
+    return {"style": Markup(style), "style_digest": digest}  # noqa: S704 (our own files)
 
 
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """What all pages are made with: everything is escaped, and what is missing raises."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

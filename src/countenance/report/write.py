@@ -17,7 +17,7 @@ from countenance.audit.result import AuditResult
 from countenance.errors import InputError
 from countenance.report.html import render_html
 
-__all__ = ["SCHEMA_PATH", "Written", "json_text", "schema_text", "write_json", "write_report"]
+__all__ = ["SCHEMA_PATH", "Written", "json_text", "schema_text", "write_json", "write_report", "write_texts"]
 
 SCHEMA_PATH = Path(__file__).with_name("audit.schema.json")
 INDENT = "  "
@@ -64,12 +64,17 @@ def write_report(
     directory = Path(directory)
     written = Written(directory / "audit.json", directory / "report.html")
     texts = {written.audit_json: json_text(result), written.report_html: render_html(result, thumbnail)}
+    write_texts(directory, texts)
+    return written
+
+
+def write_texts(directory: Path, texts: Mapping[Path, str]) -> None:
+    """Write files into a directory, which is made if need be: all or none. Raises InputError."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(directory, error) from error
     _write_all(texts)
-    return written
 
 
 def _write_all(texts: Mapping[Path, str]) -> None:
