@@ -14,6 +14,6 @@ def test_killed_at_random_moments(tmp_path: Path, store: str, request: pytest.Fi
     if store == "postgres":
         make: Callable[[], str] = request.getfixturevalue("new_database")
         database = make()
-    told = rounds(tmp_path, 5, database)
-    assert told.kills == 5
+    told = rounds(tmp_path, 4, database)
+    assert told.kills == 4
     assert len(told.enrolled) > 5
