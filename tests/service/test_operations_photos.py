@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from countenance.ledger import Kind
 from countenance.service.backend import Backend
 from countenance.service.caller import Caller
 from countenance.service.engine import Seen
+from countenance.service.quality import LEVELS
 from countenance.service.shapes import face_detail
 from service.backends import OPERATOR, ask, certified, engine, opened, photo, refused, shipped
 
@@ -193,6 +195,16 @@ def test_filtered_faces_are_not_compared(backend: Backend) -> None:
         QualityFilter="HIGH",
     )
     assert "QualityFilter HIGH" in message
+
+
+def test_the_page_of_differences_tells_the_bars() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "differences-from-aws.md").read_text()
+    rows = re.findall(r"^\| .* \| ([\d.]+)°? \| ([\d.]+)°? \| ([\d.]+)°? \| `[A-Z_]+` \|$", page, re.MULTILINE)
+    told = [tuple(map(float, column)) for column in zip(*rows, strict=True)]
+    bars = (LEVELS[level] for level in ("LOW", "MEDIUM", "HIGH"))
+    assert told == [
+        (bar.confidence, bar.eyes, bar.sharpness, bar.darkest, bar.turned, bar.brightest, bar.contrast) for bar in bars
+    ]
 
 
 def test_no_certificate_no_comparison(tmp_path: Path) -> None:
