@@ -26,6 +26,7 @@ ACTORS = {
     "private": "private persons and associations",
     UNDECLARED: "a key that does not say whose it is",
 }
+UNKNOWN = 26  # height of the box that stands for a count that is not shown
 DRAWN = 120  # months; a longer period is told by its table alone
 
 
@@ -93,8 +94,8 @@ def _figure(report: Report) -> Figure | None:
     if len(rows) > DRAWN or not any(isinstance(row["searches"], int) and row["searches"] for row in rows):
         return None
     caption = "Each column is a month: all searches, and the darker part those that returned a candidate."
-    if any(isinstance(row["searches"], str) for row in rows):
-        caption += " A hatched month has a count that is not shown; its height says nothing."
+    if any(isinstance(row[name], str) for row in rows for name in ("searches", "with_candidates")):
+        caption += " A dashed box stands for a count that is not shown; its height says nothing."
     return Figure("Searches, month by month", both(lambda narrow: _bars(rows, narrow)), caption)
 
 
@@ -109,15 +110,18 @@ def _bars(rows: Sequence[Mapping[str, Any]], narrow: bool) -> Markup:
     )
     floor = frame.y.start
     for n, row in enumerate(rows):
-        left, right = frame.x(n + 0.12), frame.x(n + 0.88)
-        found, total = row["with_candidates"], row["searches"]
+        left, right, title = frame.x(n + 0.12), frame.x(n + 0.88), f"{_month(row['name'])}: {_said(row)}"
+        total, found = row["searches"], row["with_candidates"]
         if isinstance(total, str):
-            frame.parts.append(_bar(left, right, floor - 26, floor, "hidden", f"{_month(row['name'])}: {_said(row)}"))
+            frame.parts.append(_bar(left, right, floor - UNKNOWN, floor, "hidden", title))
             continue
         if total:
-            frame.parts.append(_bar(left, right, frame.y(total), floor, "all", f"{_month(row['name'])}: {_said(row)}"))
-        if isinstance(found, int) and found:
-            frame.parts.append(_bar(left, right, frame.y(found), floor, "hit", f"{_month(row['name'])}: {_said(row)}"))
+            frame.parts.append(_bar(left, right, frame.y(total), floor, "all", title))
+        if isinstance(found, str):
+            top_of_box = max(floor - UNKNOWN, frame.y(total))
+            frame.parts.append(_bar(left + 3, right - 3, top_of_box, floor, "hidden", title))
+        elif found:
+            frame.parts.append(_bar(left, right, frame.y(found), floor, "hit", title))
     return frame.svg("Searches in each month", kind(narrow))
 
 
