@@ -24,6 +24,7 @@ from countenance.audit.simulate import (
     simulate_pair_sums,
     simulate_scores,
     simulate_search,
+    simulate_tail,
     simulate_templates,
 )
 from countenance.errors import InputError, NotEnoughDataError
@@ -108,6 +109,25 @@ def test_a_population_has_the_error_rate_it_was_given(wolves: Wolves, photos: in
     )
     error = drawn.std(axis=0) / np.sqrt(len(drawn))
     assert np.all(np.abs(drawn.mean(axis=0) - fmrs) < 4 * error)
+
+
+@pytest.mark.parametrize("photos", [1, 3])
+def test_a_simulated_tail_is_that_of_its_population(photos: int) -> None:
+    wolves, fmrs = Wolves(0.4), np.array([0.1, 0.02, 0.004])
+    at = np.array([wolves.threshold(p) for p in fmrs])
+    tails = [simulate_tail(0.1, wolves, 80, photos, seed=seed) for seed in range(300)]
+    rates = np.array([tail.rates(np.maximum(at, tail.cut)) for tail in tails])
+    assert np.all(np.abs(rates.mean(axis=0) - fmrs) < 4 * rates.std(axis=0) / np.sqrt(300))
+    # wolves are in it, and photos share the likeness of their people, as in the sums that are drawn without scores
+    for squares in ("squares", "rows"):
+        ours = [np.square(getattr(t.sums(t.cut), squares)).sum() for t in tails]
+        sums = [simulate_pair_sums([0.1], wolves, 80, photos, seed=seed)[0] for seed in range(300)]
+        theirs = [np.square(getattr(x, squares)).sum() for x in sums]
+        assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.1)
+    first = tails[0]
+    assert np.all(np.diff(first.score) <= 0)
+    assert first.score[-1] >= first.cut == at[0]
+    assert np.all(first.first > first.second)
 
 
 def test_photos_share_the_likeness_of_their_people() -> None:

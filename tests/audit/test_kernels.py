@@ -106,3 +106,13 @@ def test_simulated_searches(photos):
         again, same = draw()
     brute.same(compiled, again)
     assert truth == same
+
+
+@pytest.mark.parametrize("photos", [1, 2])
+def test_simulated_tails(photos):
+    def draw():
+        return simulate.simulate_tail(0.05, simulate.Wolves(0.58), 40, photos, seed=photos)
+
+    compiled = draw()
+    with interpreted(draws):
+        brute.same(compiled, draw())

@@ -64,6 +64,23 @@ def test_a_shape_of_zero_is_the_exponential():
     assert fit.fmr(threshold).value == pytest.approx(10 / fit.tail.pairs)
 
 
+def test_many_photos_of_a_pair_are_merged_without_a_trace(monkeypatch):
+    """3,000 comparisons of 300 pairs of people: the fit to means of neighbours is that to all."""
+    random = np.random.default_rng(5)
+    score = np.sort(random.exponential(size=3000))[::-1]
+    people = random.integers(0, 400, (2, 3000))
+    people[1] += people[0] == people[1]
+    tail = SubjectTail(0.0, score, people[0], people[1], np.full(3000, 0.1), np.arange(401))
+    merged = fit_pareto(tail)
+    monkeypatch.setattr("countenance.audit.tail.MERGED", 10_000)
+    whole = fit_pareto(tail)
+    assert merged.shape == whole.shape
+    assert merged.scale == pytest.approx(whole.scale, rel=1e-3)
+    at = whole.threshold(whole.lowest_fmr)
+    ours, theirs = merged.fmr(at).interval, whole.fmr(at).interval
+    assert [ours.low, ours.high] == pytest.approx([theirs.low, theirs.high], rel=0.02)
+
+
 def test_never_past_ten_times_the_data_nor_below_the_cut():
     fit = fit_pareto(exponential())
     assert fit.lowest_fmr == pytest.approx(3 / fit.tail.pairs)

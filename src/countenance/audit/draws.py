@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-__all__ = ["PAIR_SHARE", "chance_bound", "draw_pairs", "draw_searches", "noise"]
+__all__ = ["PAIR_SHARE", "chance_bound", "draw_pairs", "draw_scores", "draw_searches", "noise"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 StateArray = NDArray[np.uint64]
 
 PAIR_SHARE = 0.5
@@ -179,3 +180,32 @@ def draw_searches(
                     hit[k] = 1.0
                     found -= 1
         hits[i] = hit.sum()
+
+
+@numba.njit(cache=True)
+def draw_scores(
+    people: FloatArray,
+    cut: float,
+    photos: int,
+    pair_sd: float,
+    photo_sd: float,
+    bound: FloatArray,
+    state: StateArray,
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Scores ``a_i + a_j + e + f`` at or above a cut, and whose they are."""
+    score, left, right = [0.0], [0], [0]
+    for i in range(people.size):
+        for j in range(i):
+            above = people[i] + people[j] - cut
+            at = min(max(int((above - _LOWEST) / _STEP), 0), _BINS - 1)
+            alike = _uniform(state)
+            if bound[at, int(alike * _PARTS)] < 1e-9:
+                continue
+            above += pair_sd * _quantile(max(alike, 1e-300))
+            for _ in range(photos * photos):
+                found = above if photos == 1 else above + photo_sd * _quantile(max(_uniform(state), 1e-300))
+                if found >= 0.0:
+                    score.append(cut + found)
+                    left.append(i)
+                    right.append(j)
+    return np.array(score)[1:], np.array(left)[1:], np.array(right)[1:]

@@ -24,6 +24,7 @@ from scipy import optimize, special, stats
 
 from countenance.audit import draws
 from countenance.audit.intervals import ClusterSums, PairSums
+from countenance.audit.subjecttail import SubjectTail
 from countenance.errors import InputError
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "simulate_pair_sums",
     "simulate_scores",
     "simulate_search",
+    "simulate_tail",
     "simulate_templates",
 ]
 
@@ -123,6 +125,22 @@ def simulate_pair_sums(
         PairSums(subjects * others, float(x.sum()), float(q), x, made, y, there)
         for x, y, q in zip(rows, columns, squares, strict=True)
     ]
+
+
+def simulate_tail(fmr: float, wolves: Wolves, subjects: int, photos: int = 1, *, seed: int = 0) -> SubjectTail:
+    """All comparisons within a group at or above the threshold whose true FMR is ``fmr``.
+
+    Memory grows with the comparisons listed, not with the pairs of people.
+    """
+    rng = np.random.default_rng(seed)
+    people, cut = wolves.draw(subjects, rng), wolves.threshold(fmr)
+    state = rng.integers(1, 2**63, 2, dtype=np.uint64)
+    noise = draws.noise(photos)
+    bound = draws.chance_bound(photos**2, *noise)
+    score, left, right = draws.draw_scores(people, cut, photos, *noise, bound, state)
+    order = np.argsort(-score)
+    weight, subject = np.full(score.size, 1.0 / photos**2), np.arange(subjects, dtype=np.int64)
+    return SubjectTail(cut, score[order], left[order], right[order], weight, subject)
 
 
 def simulate_mated_sums(fnmr: float, spread: float, subjects: int, photos: int = 2, *, seed: int = 0) -> ClusterSums:

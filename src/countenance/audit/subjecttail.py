@@ -5,6 +5,7 @@ threshold and for any half or resample of the subjects. Below it only the ladder
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -103,12 +104,11 @@ class SubjectTail:
         if self.pairs == 0:
             raise NotEnoughDataError("fewer than two people, so there is no false match rate")
         n = self.above(threshold)
-        low, high = np.minimum(self.first[:n], self.second[:n]), np.maximum(self.first[:n], self.second[:n])
-        pair, inverse = np.unique(low * self.people + high, return_inverse=True)
-        share = np.bincount(inverse, self.weight[:n], minlength=pair.size)
+        pair, low, high = self._by_pair
+        share = np.bincount(pair[:n], self.weight[:n])
         rows = np.zeros(self.people)
-        np.add.at(rows, pair // self.people, share)
-        np.add.at(rows, pair % self.people, share)
+        for people in (low, high):
+            rows += np.bincount(people[: share.size], share, self.people)
         return PairSums(
             pairs=self.pairs,
             errors=float(share.sum()),
@@ -116,3 +116,21 @@ class SubjectTail:
             rows=rows,
             row_pairs=np.full(self.people, self.people - 1.0),
         )
+
+    def rates(self, thresholds: FloatArray) -> FloatArray:
+        """FMR at many thresholds, none below the cut, every pair of people once. Without a pair NotEnoughDataError."""
+        if self.pairs == 0:
+            raise NotEnoughDataError("fewer than two people, so there is no false match rate")
+        reached = np.concatenate([[0.0], np.cumsum(self.weight)])
+        found: FloatArray = reached[np.searchsorted(-self.score, -thresholds, side="right")] / self.pairs
+        return found
+
+    @cached_property
+    def _by_pair(self) -> tuple[IntArray, IntArray, IntArray]:
+        """(k,) number of each comparison's pair of people, numbered as they appear, and both people of each pair."""
+        low, high = np.minimum(self.first, self.second), np.maximum(self.first, self.second)
+        _, at, number = np.unique(low * self.people + high, return_index=True, return_inverse=True)
+        order = np.argsort(at)
+        renumber = np.empty_like(order)
+        renumber[order] = np.arange(order.size)
+        return renumber[number], low[at[order]], high[at[order]]

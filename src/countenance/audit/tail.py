@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from countenance.audit.dyadic import moments_of
 from countenance.audit.intervals import Dependence, Interval, dependence
 from countenance.audit.power import shared_covariance
 from countenance.audit.rates import pair_sums, rates_along
@@ -25,10 +26,11 @@ LEVELS = (30.0, 10.0, LOWEST_ERRORS)
 PRIOR_SHAPE, PRIOR_SD = -0.1, 0.1
 SHAPES = np.linspace(-0.5, 0.4, 73)
 SCALES = np.linspace(-1.2, 1.2, 61)
-RATES = np.linspace(-12.0, 12.0, 961)
 POINTS = 60
+ALONE, MERGED = 100, 300
 # the likelihood is lopsided: simulated roots of the deviance lie between these 95 % of the time, not within 1.96
-DOWN, UP = 1.8, 2.2
+DOWN, UP = 1.85, 2.1
+PART = 0.75
 ALWAYS = "Extrapolated beyond the data by a fitted tail; not a measurement."
 
 
@@ -78,15 +80,19 @@ class ParetoTail:
         if value < math.log(self.lowest_fmr) - 1e-9:
             raise NotEnoughDataError(f"at {threshold:g} the fitted tail is more than ten times beyond the data")
         around = self.log_fmr(threshold, SHAPES[:, None], self.scales[None, :])
-        kept = self.deviance < 60.0
-        at = value + RATES
-        # the share above the cut is uncertain as well: k exceedances, so its logarithm by 1 / sqrt(k)
-        off = (at[:, None] - around[kept][None, :]) ** 2 * self.exceedances
-        profile = (self.deviance[kept][None, :] + off).min(axis=1)
-        profile -= profile.min()
-        wider = self._wider(threshold, math.exp(value))
-        high, low = at[profile <= wider * UP**2].max(), at[profile <= wider * DOWN**2].min()
+        wider, shift = self._wider(threshold, math.exp(value))
+        low = -self._reach(-around, wider * max(DOWN - shift, 0.0) ** 2)
+        high = self._reach(around, wider * (UP + shift) ** 2)
         return Estimate(math.exp(value), Interval(min(1.0, math.exp(low)), min(1.0, math.exp(high))), reason=ALWAYS)
+
+    def _reach(self, around: FloatArray, most: float) -> float:
+        """The highest value with a profile deviance of at most ``most``, where ``around`` is that of each fit.
+
+        The share above the cut is uncertain as well: k exceedances, so its logarithm by 1 / sqrt(k).
+        """
+        inside = self.deviance <= most
+        left = np.sqrt((most - self.deviance[inside]) / self.exceedances)
+        return float((around[inside] + left).max())
 
     def threshold(self, fmr: float) -> float:
         """The threshold at which the fitted FMR is ``fmr``, at most that at the cut."""
@@ -94,11 +100,13 @@ class ParetoTail:
         stretched = drop if abs(self.shape) < 1e-9 else math.expm1(self.shape * drop) / self.shape
         return self.cut + self.scale * stretched
 
-    def _wider(self, threshold: float, fmr: float) -> float:
+    def _wider(self, threshold: float, fmr: float) -> tuple[float, float]:
         """How many times larger the variance of the logarithm is than if pairs of people were independent; at least 1.
 
         The larger of two: the infinitesimal jackknife over subjects (each person's influence on the fitted rate, all
-        comparisons together), and what the dependence measured at a lower threshold implies at this rate.
+        comparisons together), and what the dependence measured at a lower threshold implies at this rate. Second, by
+        how much the root of the deviance is shifted upwards because few people carry the variance: as in
+        `countenance.audit.intervals`, three quarters of Johnson's shift for the skewness of their influence.
         """
         influence = self._influence(threshold) * self.tail.weight
         people, pairs = self.tail.people, self.tail.pairs
@@ -106,13 +114,14 @@ class ParetoTail:
         own = np.bincount(np.unique(low * people + high, return_inverse=True)[1], influence)
         ends = np.concatenate([self.tail.first, self.tail.second])
         rows = np.bincount(ends, np.tile(influence, 2), people) - influence.sum() * 2.0 / people
-        alone = float(own @ own)
-        wider = (float(rows @ rows) - alone) / alone
+        alone, found = float(own @ own), moments_of(rows)
+        wider = (found.second - alone) / alone
         if self.known is not None and self.known.rows > 0.0:
             partners = people * (people - 1.0) * (people - 2.0)
             shared = shared_covariance(fmr, self.known.rows) / (pairs * fmr) ** 2
             wider = max(wider, 1.0 + partners * shared / alone)
-        return max(1.0, wider)
+        wider = max(1.0, wider)
+        return wider, PART * (1.0 - 1.0 / wider) * max(found.skewness, 0.0) * (2.0 * 1.96**2 + 1.0) / 6.0
 
     def _influence(self, threshold: float) -> FloatArray:
         """(k,) influence of one comparison of weight 1 on the logarithm of the FMR at a threshold."""
@@ -156,10 +165,22 @@ def fit_pareto(tail: SubjectTail, known: Dependence | None = None) -> ParetoTail
     over = part.score - cut
     mean = float(over @ part.weight) / count
     scales = mean * np.exp(SCALES)
-    likelihood = _log_likelihood(over, part.weight, scales)
+    likelihood = _log_likelihood(*_merged(over, part.weight), scales)
     deviance = 2.0 * (likelihood.max() - likelihood)
     best = np.unravel_index(int(np.argmin(deviance)), deviance.shape)
     return ParetoTail(cut, part, float(SHAPES[best[0]]), float(scales[best[1]]), scales, deviance, known)
+
+
+def _merged(over: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Exceedances in falling order, at most 400 of them: of more, all but the highest 100 as means of neighbours.
+
+    Photos of one pair give many; the likelihood changes by less than a thousandth.
+    """
+    if over.size <= ALONE + MERGED:
+        return over, weight
+    number = np.concatenate([np.arange(ALONE), ALONE + np.arange(over.size - ALONE) * MERGED // (over.size - ALONE)])
+    total: FloatArray = np.bincount(number, weight).astype(np.float64)
+    return np.bincount(number, weight * over) / total, total
 
 
 def _log_likelihood(over: FloatArray, weight: FloatArray, scales: FloatArray) -> FloatArray:
@@ -218,7 +239,7 @@ def _known(tallies: Tallies, sweep: Sweep, group: Group) -> Dependence | None:
 
 def _shapes(fit: ParetoTail) -> tuple[float, float]:
     """Profile likelihood interval of the shape, widened like that of the FMR at the end of the fit's reach."""
-    wider = fit._wider(fit.threshold(fit.lowest_fmr), fit.lowest_fmr)
+    wider, _ = fit._wider(fit.threshold(fit.lowest_fmr), fit.lowest_fmr)
     inside = SHAPES[fit.deviance.min(axis=1) <= wider * 1.96**2]
     return float(inside.min()), float(inside.max())
 

@@ -269,7 +269,7 @@ class _Half:
 
     @cached_property
     def _rates(self) -> FloatArray:
-        return np.array([self.tail.rate(float(t)) for t in self._grid])
+        return self.tail.rates(self._grid)
 
     @cached_property
     def _dependence(self) -> Dependence | None:
