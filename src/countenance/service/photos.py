@@ -52,27 +52,38 @@ class PhotoSource:
 
     def _download(self, store: Store, place: Mapping[str, Any], name: str) -> bytes:
         from botocore.exceptions import BotoCoreError, ClientError
+        from urllib3.exceptions import HTTPError  # boto3 lets it through when a connection breaks in the middle
 
         where = {"Bucket": place["Bucket"], "Key": place["Name"]}
         if "Version" in place:
             where["VersionId"] = place["Version"]
+        too_large = WireError(
+            "ImageTooLargeException", f"{name}.S3Object: more than {store.max_bytes // 2**20} MiB; save it smaller"
+        )
         try:
             found = self._client.get_object(**where)
             with found["Body"] as body:
-                if found["ContentLength"] <= store.max_bytes:
-                    return bytes(body.read())
+                announced = found.get("ContentLength")
+                if announced is not None and announced > store.max_bytes:
+                    raise too_large
+                # What was announced must come; where nothing was, no more is read than is allowed.
+                data = bytes(body.read(store.max_bytes + 1 if announced is None else None))
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+                raise WireError(
+                    "InternalServerError", f"{name}.S3Object: the store fails ({code or 'no code'})"
+                ) from None
             raise WireError(
                 "InvalidS3ObjectException",
                 f"{name}.S3Object: the store says {code or 'no'}; check bucket, name, version and this server's rights",
             ) from None
-        except (BotoCoreError, OSError) as error:
+        except (BotoCoreError, HTTPError, OSError) as error:
             why = type(error).__name__
             raise WireError("InternalServerError", f"{name}.S3Object: the store does not answer ({why})") from None
-        raise WireError(
-            "ImageTooLargeException", f"{name}.S3Object: more than {store.max_bytes // 2**20} MiB; save it smaller"
-        )
+        if len(data) > store.max_bytes:
+            raise too_large
+        return data
 
     @cached_property
     def _client(self) -> Any:
