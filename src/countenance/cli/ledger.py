@@ -10,7 +10,7 @@ import click
 
 from countenance.cli.common import AS_JSON, DATA, DATABASE, FILE, QUIET, Report, progress
 from countenance.cli.ledger_words import record_line, tell_checked, tell_proof
-from countenance.errors import InputError
+from countenance.errors import InputError, LedgerError
 
 if TYPE_CHECKING:
     from countenance.gallery import Ledger, Occasion
@@ -59,17 +59,18 @@ def verify(
     """
     from countenance.ledger import PROOF_FORMAT, check_export, check_proof
 
-    kept = [_read(path) for path in heads]
-    public = _public_key(key)
+    kept, public = [_kept_head(path) for path in heads], _public_key(key)
     if file is None:
         with _opened(data, database) as found:
             tell_checked(found.check(public, kept), as_json)
-        return
-    if PROOF_FORMAT in _start(file):
-        tell_proof(check_proof(_read(file), public, kept), as_json)
-        return
-    with _lines(file, quiet) as lines:
-        tell_checked(check_export(lines, public, kept), as_json)
+    elif PROOF_FORMAT in _start(file):
+        with _naming(file):
+            proved = check_proof(_read(file), public, kept)
+        tell_proof(proved, as_json)
+    else:
+        with _lines(file, quiet) as lines:
+            checked = check_export(lines, public, kept)
+        tell_checked(checked, as_json)
 
 
 @ledger.command()
@@ -276,7 +277,7 @@ def _lines(file: Path, quiet: bool) -> Iterator[Iterator[str]]:
     """The lines of a file, with progress by bytes."""
     try:
         size = file.stat().st_size
-        with file.open(encoding="utf-8", newline="\n") as opened, progress(quiet, "bytes") as tell:
+        with file.open(encoding="utf-8", newline="\n") as opened, progress(quiet, "bytes") as tell, _naming(file):
 
             def lines() -> Iterator[str]:
                 done = 0
@@ -322,6 +323,24 @@ def _writing(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}); choose another place with --out") from None
+
+
+def _kept_head(path: Path) -> str:
+    from countenance.ledger import head_of
+
+    note = _read(path)
+    with _naming(path):
+        head_of(note)
+    return note
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """What does not hold in a file is said with its name."""
+    try:
+        yield
+    except LedgerError as error:
+        raise LedgerError(f"{file}: {error}") from None
 
 
 def _public_key(given: str | None) -> "VerifyingKey | None":

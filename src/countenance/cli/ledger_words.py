@@ -35,9 +35,8 @@ def tell_checked(found: "Checked", as_json: bool) -> None:
         signed = f"{found.heads:,} signed head{'s' if found.heads > 1 else ''}"
         click.echo(f"checked       {signed}, the last over {head.size:,} records on {head.time:%Y-%m-%d %H:%M} UTC")
     if len(found.keys) > 1:
-        click.echo(
-            f"checked       the key was replaced {len(found.keys) - 1} times, each vouched for by the one before"
-        )
+        times = "once" if len(found.keys) == 2 else f"{len(found.keys) - 1} times"
+        click.echo(f"checked       the key was replaced {times}, each new one vouched for by the one before")
     if found.erased:
         click.echo(f"erased        {len(found.erased):,} records by retention, as later records say; their hashes hold")
     if found.unsigned:

@@ -196,7 +196,10 @@ def _erased_by(record: Record) -> range:
 
 
 def _key(line: str) -> VerifyingKey:
-    members = _object(line)
+    try:
+        members = _object(line)
+    except LedgerError:
+        members = {}
     if members.get("format") != EXPORT_FORMAT or not isinstance(members.get("key"), str):
         raise LedgerError(f"line 1: not the start of a {EXPORT_FORMAT}; give the file that export wrote")
     return VerifyingKey.parse(members["key"])
