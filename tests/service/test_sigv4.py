@@ -99,6 +99,13 @@ def refused(verifier: Verifier, headers: Headers, body: bytes = BODY, query: str
     return caught.value.message
 
 
+def throttled(verifier: Verifier, headers: Headers, **more: Any) -> str:
+    with pytest.raises(WireError) as caught:
+        tried(verifier, headers, **more)
+    assert caught.value.code == "ThrottlingException"
+    return caught.value.message
+
+
 # -- who gets in -----------------------------------------------------------------------------------------------------
 
 
@@ -403,10 +410,17 @@ def test_equal_calls_within_two_seconds_are_let_through_and_later_ones_not(
     clock.now += 2.0
     tried(verifier, call(headers, "three"))
     clock.now += 0.01
-    assert "came before" in refused(verifier, call(headers, "four"))
+    assert "sign this one anew" in throttled(verifier, call(headers, "four"))
+    clock.now += 62
+    tried(verifier, sign(key, clock.now, body=b"{}"), b"{}")
+    assert "came before" in refused(verifier, call(headers, "five"))
 
 
 def test_without_an_invocation_id_a_signature_is_good_once(verifier: Verifier, key: ApiKey, clock: Clock) -> None:
+    headers = sign(key, clock.now)
+    tried(verifier, call(headers, "one"))
+    assert "came before" in refused(verifier, headers)
+    clock.now += 1
     headers = sign(key, clock.now)
     tried(verifier, headers)
     assert "came before" in refused(verifier, headers)
@@ -422,7 +436,7 @@ def test_what_counts_is_when_a_request_came_and_not_how_long_it_waited(
     clock.now += 10
     tried(verifier, sign(key, clock.now, body=b"{}"), b"{}")
     tried(verifier, call(headers, "one"), arrived=came)
-    assert "came before" in refused(verifier, call(headers, "three"), arrived=came + 3)
+    assert "sign this one anew" in throttled(verifier, call(headers, "three"), arrived=came + 3)
     assert "came before" in refused(verifier, call(headers, "two"), arrived=came)
 
 

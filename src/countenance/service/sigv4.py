@@ -4,9 +4,11 @@ Replays. A request is good for five minutes around its own date, and once: its s
 client that makes two equal calls within one second signs them equally, so an equal signature is let through within two
 seconds of the first, if its ``amz-sdk-invocation-id`` and attempt (which boto3 sends unsigned) did not come before.
 
-This stops a request that was recorded from being sent again, whole, ever; and with another invocation id, from two
-seconds on. It does not stop somebody who changes unsigned headers within those two seconds, nor a replay to another
-process or after a restart within the five minutes. Against whoever can record requests, run TLS.
+This stops a request that was recorded from being sent again, whole or without those headers, ever; and with another
+invocation id, from two seconds on (within a minute that is called throttling, since an overloaded client may have been
+that slow, and every client signs again and repeats). It does not stop somebody who changes unsigned headers within
+those two seconds, nor a replay to another process or after a restart within the five minutes. Against whoever can record
+requests, run TLS.
 """
 
 import logging
@@ -116,7 +118,8 @@ class Verifier:
         if not compare_digest(expected, claim.signature) or key is None:
             raise _denied(_WRONG)
         said = str([found.get(name) for name in ("amz-sdk-invocation-id", "amz-sdk-request")])
-        attempt = sha256(said.encode()).digest()[:16]  # however long the headers are
+        # However long the headers are; without an id, nothing tells one call from another.
+        attempt = sha256(said.encode()).digest()[:16] if found.get("amz-sdk-invocation-id") else b""
         self._seen.admit(bytes.fromhex(claim.signature)[:16], attempt, now, claim.date + SKEW)
         return Caller(key.key_id, key.role, key.purposes, key.actor)
 
@@ -232,7 +235,11 @@ class _Seen:
         self._bursts: dict[bytes, tuple[float, set[bytes]]] = {}  # by arrival as well
 
     def admit(self, mark: bytes, attempt: bytes, now: float, until: float) -> None:
-        """Remember a use. Raises WireError for one that came before."""
+        """Remember a use. Raises WireError for one that came before.
+
+        A new call whose equal came seconds ago may have been held up on its way here: its client is told to try again,
+        and will sign it anew.
+        """
         with self._lock:
             self._forget(now)
             if mark not in self._known:
@@ -243,8 +250,10 @@ class _Seen:
                 self._bursts[mark] = (now, {attempt})
                 return
             first, attempts = self._bursts.get(mark, (-math.inf, set()))
-            if abs(now - first) > _BURST or attempt in attempts:
+            if not attempt or not attempts or attempt in attempts:
                 raise _denied("This very request came before; sign each request anew")
+            if abs(now - first) > _BURST:
+                raise WireError("ThrottlingException", "An equal request came some seconds before; sign this one anew")
             attempts.add(attempt)
 
     def _forget(self, now: float) -> None:
