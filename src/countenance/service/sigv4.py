@@ -7,8 +7,8 @@ seconds of the first, if its ``amz-sdk-invocation-id`` and attempt (which boto3 
 This stops a request that was recorded from being sent again, whole or without those headers, ever; and with another
 invocation id, from two seconds on (within a minute that is called throttling, since an overloaded client may have been
 that slow, and every client signs again and repeats). It does not stop somebody who changes unsigned headers within
-those two seconds, nor a replay to another process or after a restart within the five minutes. Against whoever can record
-requests, run TLS.
+those two seconds, nor a replay to another process or after a restart within the five minutes. Against whoever can
+record requests, run TLS.
 """
 
 import logging
