@@ -30,6 +30,7 @@ def test_every_place_that_was_named_is_there():
             assert ban.actors <= {*ACTORS, "any"}
             assert ban.purposes <= {*shipped_policy().purposes, "any", "body-cameras"}
         assert entry.later is None or re.search(r"20\d\d", entry.later)
+        assert entry.later is None or entry.checked, "what changed later was looked up somewhere, some day"
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,4 @@ def test_the_page_lists_them_all():
         assert entry.place in row
         assert entry.covers in row
         assert entry.later is None or entry.later in row
+        assert entry.checked is None or entry.checked in row

@@ -31,7 +31,10 @@ class Ban:
 
 @dataclass(frozen=True)
 class LawEntry:
-    """One place: what its law covers, since which year, as of when this was so, and what changed later."""
+    """One place: what its law covers, since which year, as of when this was so, and what changed later.
+
+    ``checked`` says when this was looked up, and in what.
+    """
 
     id: str
     place: str
@@ -41,6 +44,7 @@ class LawEntry:
     source: str
     bans: tuple[Ban, ...]
     later: str | None = None
+    checked: str | None = None
 
     def refuses(self, actor: str, purpose: str) -> bool:
         """Whether this law, switched on, refuses a use."""
