@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from countenance.errors import CertificateError, InputError, PolicyError
 from countenance.gallery import Collection, Gallery, Occasion, entry_of
-from countenance.ledger import Kind
+from countenance.ledger import Entry, Kind, Record
 from countenance.policy import Certificate, Decision, Facts, Policy, Terms, decide, load_certificate, terms_of
 from countenance.service.caller import Call
 from countenance.service.failures import Refused, WireError
@@ -44,7 +44,8 @@ class CertificateFile:
                 try:
                     self._found, self._fault = load_certificate(self.path), None
                 except (CertificateError, InputError) as error:
-                    self._found, self._fault = None, str(error)
+                    # It goes to clients, who need not know where files lie.
+                    self._found, self._fault = None, str(error).replace(str(self.path), self.path.name)
                 self._mark = mark
             return self._found, self._fault
 
@@ -158,20 +159,23 @@ class Desk:
         raise Refused(rule, reason)
 
     def _note(self, certificate: Certificate, call: Call) -> None:
-        """Say in the ledger, once and before the first answer under it, that a certificate has come into force."""
+        """Say in the ledger, once and before the first answer under it, that a certificate has come into force.
+
+        One transaction looks and says, so that of several processes one says it.
+        """
         if self._noted == certificate.id:
             return
         with self._noting:
-            if self._noted == certificate.id:
-                return
-            last = None
-            for record in self.gallery.ledger.records(kinds=[Kind.CERTIFICATE]):
-                last = (record.entry.certificate, record.entry.pipeline, record.entry.policy)
-            if last != (certificate.id, self.pipeline, self.policy.digest):
-                self._say(certificate, call)
-            self._noted = certificate.id
+            if self._noted != certificate.id:
+                self.gallery.ledger.follow(Kind.CERTIFICATE, lambda last: self._came(certificate, call, last))
+                self._noted = certificate.id
 
-    def _say(self, certificate: Certificate, call: Call) -> None:
+    def _came(self, certificate: Certificate, call: Call, last: Record | None) -> Entry | None:
+        """The entry, unless the last one of its kind says the same."""
+        if last is not None:
+            known = last.entry.certificate, last.entry.pipeline, last.entry.policy
+            if known == (certificate.id, self.pipeline, self.policy.digest):
+                return None
         occasion = Occasion(
             actor="countenance",
             operation=call.operation,
@@ -180,4 +184,4 @@ class Desk:
             certificate=certificate.id,
         )
         detail = {"issuer": str(certificate.issuer), "until": f"{certificate.ends:%Y-%m-%dT%H:%M:%SZ}"}
-        self.gallery.ledger.record(entry_of(Kind.CERTIFICATE, occasion, pipeline=self.pipeline, detail=detail))
+        return entry_of(Kind.CERTIFICATE, occasion, pipeline=self.pipeline, detail=detail)
