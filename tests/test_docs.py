@@ -95,6 +95,7 @@ def counter(place: Path) -> dict[str, str]:
     from countenance.ledger import SigningKey
     from countenance.policy import synthetic_certificate
     from countenance.service.keyring import KeyRing
+    from countenance.service.receipts import erase_faces, write_receipt
 
     data, pipeline, now = place / "countenance-data", default_pipeline(), datetime.now(UTC)
     occasion = Occasion(actor="docs", operation="docs")
@@ -113,7 +114,15 @@ def counter(place: Path) -> dict[str, str]:
                 confidence=99.0, external_image_id=photo,
             )  # fmt: skip
             gallery.enrol(name, [face], occasion, pipeline=pipeline.digest)
-    shutil.copy(ROOT / "src/countenance/policy/data/test.toml", data / "policy.toml")
+        (gone,) = gallery.enrol("festival", [face], occasion, pipeline=pipeline.digest)
+        erased = erase_faces(gallery, "festival", [gone.face_id], (), occasion, "forget")
+        (place / "receipt").mkdir()
+        write_receipt(place / "receipt", erased, str(gallery.ledger.key), now)
+    # the test policy, which lets collections without tags be searched, and the purpose that the keys shown are for
+    shipped = (ROOT / "src/countenance/policy/data/default.toml").read_text()
+    archive = re.search(r"^\[purposes\.photo-archive\]\n(?:.+\n)+", shipped, re.MULTILINE)
+    assert archive is not None
+    (data / "policy.toml").write_text((ROOT / "src/countenance/policy/data/test.toml").read_text() + "\n" + archive[0])
     signer = SigningKey.load(data / "ledger.key")
     made_up = synthetic_certificate(signer, pipeline.digest, gallery=100, threshold=-0.5, days=9)
     (data / "certificate.json").write_text(made_up.to_json())
