@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
@@ -232,6 +233,20 @@ def test_the_report_is_the_same_from_the_folder_and_from_its_export(made: Path, 
     part = json.loads((tmp_path / "part" / "transparency.json").read_text())
     assert [row["name"] for row in part["searches"]["by_month"]] == ["2026-04", "2026-05", "2026-06", "2026-07"]
     assert part["searches"]["total"] == 34 + 12 + 18 + 4 + 40
+
+
+def test_what_a_record_says_does_not_steer_the_terminal(data: Path) -> None:
+    with open_gallery(data) as gallery:
+        gallery.ledger.refuse(Occasion(actor="a", operation="b"), "no \x1b[2J\nnew line")
+    last = json.loads(done("verify", "--data", data, "--json"))["records"] - 1
+    (line,) = done("show", "--from", last, "--data", data).splitlines()
+    assert "no \N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}new line" in line
+
+
+def test_the_schema_is_printed(made: Path, tmp_path: Path) -> None:
+    done("report", "--public", "--data", made / "data", "--out", tmp_path)
+    schema = json.loads(done("schema"))
+    jsonschema.Draft202012Validator(schema).validate(json.loads((tmp_path / "transparency.json").read_text()))
 
 
 def test_what_is_wrong_is_said_in_one_line(made: Path, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """The transparency report: what it counts, what it hides, and that nobody can compute what it hides."""
 
+import base64
 import csv
+import hashlib
+import html
 import io
 import itertools
 import json
@@ -146,6 +149,24 @@ def test_the_page_needs_nothing_and_hides_what_is_hidden(report: dict[str, Any])
     assert "147 searches for faces" in page
     assert "fewer than 10" in page
     assert "withheld" in page
+
+
+def test_the_page_allows_its_own_style_alone(report: dict[str, Any]):
+    page = render_transparency(report)
+    style = page.split("<style>", 1)[1].split("</style>", 1)[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'sha256-{digest}'" in html.unescape(page)
+
+
+def test_what_others_wrote_runs_nowhere(report: dict[str, Any]):
+    """Names of policies and issuers are text of whoever wrote them."""
+    hostile = json.loads(json.dumps(report))
+    hostile["in_force"]["policies"][0]["name"] = "<script>alert(1)</script>"
+    hostile["in_force"]["certificates"][0]["issuer"] = "=1+1"
+    assert "<script" not in render_transparency(hostile)
+    cells = [row[3] for row in csv.reader(io.StringIO(csv_text(hostile)))]
+    assert "'=1+1" in cells
+    assert "=1+1" not in cells
 
 
 def test_a_tampered_export_gives_no_report(lines: list[str]):

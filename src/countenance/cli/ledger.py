@@ -247,6 +247,14 @@ def report(
         click.echo(f"written: {path}")
 
 
+@ledger.command()
+def schema() -> None:
+    """Print the JSON Schema of the transparency report."""
+    from countenance.report.transparency import transparency_schema
+
+    click.echo(transparency_schema(), nl=False)
+
+
 # -- helpers -----------------------------------------------------------------------------------------------------------
 
 

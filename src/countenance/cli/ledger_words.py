@@ -92,4 +92,4 @@ def record_line(record: "Record") -> str:
     keys = ("key", "done", "role", "name", "version", "first", "last")
     shown = {name: e.detail[name] for name in keys if name in e.detail}
     said += [f"{name} {value}" for name, value in shown.items()]
-    return "  ".join(said)
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in "  ".join(said))

@@ -1,5 +1,6 @@
 """What the transparency report counts: a ledger's records by month, purpose and class of actor; no person, no id."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,6 +58,19 @@ REVIEWED = {
 
 
 @dataclass
+class Span:
+    """How many numbers there were, and between which they lie."""
+
+    count: int = 0
+    lowest: float = math.inf
+    highest: float = -math.inf
+
+    def take(self, number: float) -> None:
+        """Take one more."""
+        self.count, self.lowest, self.highest = self.count + 1, min(self.lowest, number), max(self.highest, number)
+
+
+@dataclass
 class Counting:
     """Counts up what it sees, record by record. ``first`` and ``last`` bound the months that count (both included)."""
 
@@ -74,7 +88,7 @@ class Counting:
     enrolled: int = 0
     erased: Counter[str] = field(default_factory=Counter)
     reviews: Counter[str] = field(default_factory=Counter)
-    thresholds: dict[str, list[float]] = field(default_factory=dict)
+    thresholds: dict[str, Span] = field(default_factory=dict)
     largest: int = 0
     policies: list[tuple[datetime, Policy]] = field(default_factory=list)
     certificates: dict[str, tuple[datetime, Entry]] = field(default_factory=dict)
@@ -128,7 +142,7 @@ class Counting:
         self.hits_in[month] += found
         self.largest = max(self.largest, entry.gallery_size or 0)
         if entry.threshold is not None and entry.threshold < NO_SCORE:
-            self.thresholds.setdefault(entry.pipeline or "", []).append(entry.threshold)
+            self.thresholds.setdefault(entry.pipeline or "", Span()).take(entry.threshold)
 
     def _default_actor(self, entry: Entry) -> str:
         policy = self._by_digest.get(entry.policy or "")

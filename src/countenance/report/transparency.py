@@ -231,9 +231,9 @@ def _in_force(counted: Counting, months: Sequence[Month], searches: Shown, small
         if f"{since:%Y-%m}" <= end and entry.detail.get("until", "9")[:7] >= start
     ]
     thresholds = [
-        {"pipeline": pipeline, "lowest": round(min(found), 3), "highest": round(max(found), 3)}
+        {"pipeline": pipeline, "lowest": round(found.lowest, 3), "highest": round(found.highest, 3)}
         for pipeline, found in sorted(counted.thresholds.items())
-        if len(found) >= smallest and not isinstance(searches, str)
+        if found.count >= smallest and not isinstance(searches, str)
     ]
     return {"policies": policies, "certificates": certificates, "thresholds": thresholds}
 
