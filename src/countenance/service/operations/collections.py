@@ -1,11 +1,9 @@
 """Collections and their tags, which say what a collection is for."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
 from countenance.errors import ConflictError
-from countenance.gallery import Collection
 from countenance.policy import Decision
 from countenance.service.backend import Backend
 from countenance.service.caller import Call
@@ -24,7 +22,6 @@ __all__ = [
 
 _ARN = re.compile(r"(?:arn:)?(aws[a-z-]*):rekognition:([a-z0-9-]*):([0-9]*):([a-z]+)/(.+)")
 _MOST_TAGS = 200
-_SHORT = 100  # characters of a name that fit a pagination token
 
 
 def create_collection(backend: Backend, call: Call, params: Params) -> Answer:
@@ -64,7 +61,7 @@ def describe_collection(backend: Backend, call: Call, params: Params) -> Answer:
 def list_collections(backend: Backend, call: Call, params: Params) -> Answer:
     """ListCollections, in order of name."""
     backend.desk.ask(call, "read")
-    found, more = listed(backend, call, params, lambda after, limit: _behind(backend, after, limit), _mark)
+    found, more = listed(backend, call, params, backend.gallery.collections, lambda collection: collection.name)
     versions = [backend.engine.version_of(collection.pipeline) for collection in found]
     return {"CollectionIds": [collection.name for collection in found], "FaceModelVersions": versions} | more
 
@@ -142,29 +139,3 @@ def _named(backend: Backend, arn: str) -> str:
     if (region, account, kind) != (backend.region, backend.account, "collection"):
         raise WireError("ResourceNotFoundException", "ResourceArn: names no collection of this server")
     return name
-
-
-def _mark(collection: Collection) -> str:
-    """What a token says of the last collection: its name, or, as tokens are short, the beginning and a digest."""
-    name = collection.name
-    return name if len(name) <= _SHORT else f"{name[:_SHORT]} {_digest(name)}"
-
-
-def _behind(backend: Backend, mark: str | None, limit: int) -> Sequence[Collection]:
-    """At most ``limit`` collections behind the marked one; where that is gone, behind the beginning of its name."""
-    start, _, digest = (mark or "").partition(" ")
-    if not digest:
-        return backend.gallery.collections(mark, limit)
-    after = start
-    while found := backend.gallery.collections(after, 1000):
-        for one in found:
-            if not one.name.startswith(start):
-                return backend.gallery.collections(start, limit)
-            if _digest(one.name) == digest:
-                return backend.gallery.collections(one.name, limit)
-        after = found[-1].name
-    return backend.gallery.collections(start, limit)
-
-
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:16]
