@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from countenance.cli.common import AS_JSON, FILE, print_json
+from countenance.cli.common import AS_JSON, DATA, DATABASE, FILE, print_json
 
 
 @click.command()
@@ -91,21 +91,6 @@ def policy_check(file: Path) -> None:
     from countenance.policy import describe_policy, load_policy
 
     click.echo(describe_policy(load_policy(file)))
-
-
-DATA = click.option(
-    "--data",
-    type=FILE,
-    default=Path("countenance-data"),
-    show_default=True,
-    envvar="COUNTENANCE_DATA",
-    help="The data folder of the server.",
-)
-DATABASE = click.option(
-    "--database",
-    envvar="COUNTENANCE_DATABASE",
-    help="URL of its PostgreSQL database, if it has one; better in the variable COUNTENANCE_DATABASE.",
-)
 
 
 @policy.command("sign")

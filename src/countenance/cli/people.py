@@ -17,14 +17,7 @@ if TYPE_CHECKING:
     from countenance.service.receipts import Erasure
 
 
-@click.command()
-@click.argument("photo", type=FILE)
-@click.option("--collection", "collections", multiple=True, metavar="NAME", help="Search here only; may be repeated.")
-@click.option("--threshold", type=float, help="The score from which to find; by default the permissive one.")
-@click.option("--most", type=click.IntRange(1, 100), default=20, show_default=True, help="Candidates a collection.")
-@click.option("--erase", metavar="NUMBERS", help="Erase these candidates of the list, such as 1,3; with --list.")
-@click.option("--list", "code", metavar="CODE", help="The list that --erase speaks of: the code it ended with.")
-@click.option(
+RECEIPT = click.option(
     "--receipt",
     type=FILE,
     metavar="DIR",
@@ -32,6 +25,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="Its folder; never written over.",
 )
+
+
+@click.command()
+@click.argument("photo", type=FILE)
+@click.option("--collection", "collections", multiple=True, metavar="NAME", help="Search here only; may be repeated.")
+@click.option("--threshold", type=float, help="The score from which to find; by default the permissive one.")
+@click.option("--most", type=click.IntRange(1, 100), default=20, show_default=True, help="Candidates a collection.")
+@click.option("--erase", metavar="NUMBERS", help="Erase these candidates of the list, such as 1,3; with --list.")
+@click.option("--list", "code", metavar="CODE", help="The list that --erase speaks of: the code it ended with.")
+@RECEIPT
 @FACE
 @PIPELINE
 @KEY_ID
@@ -151,14 +154,7 @@ def consent_check(file: Path, policy_file: Path | None) -> None:
 @consent.command("withdraw")
 @click.option("--collection", required=True, metavar="NAME", help="The collection.")
 @click.option("--subject", required=True, metavar="SUBJECT", help="Whose consent ends, as the record names them.")
-@click.option(
-    "--receipt",
-    type=FILE,
-    metavar="DIR",
-    default=Path("receipt"),
-    show_default=True,
-    help="Its folder; never written over.",
-)
+@RECEIPT
 @KEY_ID
 @DATA
 @DATABASE
