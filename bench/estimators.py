@@ -1,4 +1,4 @@
-"""Coverage of the estimators built on top of the rates: thresholds, certified ones, fitted tails.
+"""Coverage of the estimators built on top of the rates: thresholds, certified ones, bands, fitted tails.
 
 Truth is known because scores are simulated (`countenance.audit.simulate`). Each row of ``coverage_estimators`` is a
 cell: how often the 95 % interval held the truth, how often the truth lay above it (the dangerous side: of a threshold,
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from countenance.audit.intervals import Interval, dependence
+from countenance.audit.pairrates import PairRates
 from countenance.audit.simulate import Wolves, simulate_tail
 from countenance.audit.tail import fit_pareto
 from countenance.audit.tallies import DependenceSums, Sides, Sweep, System, TailPairs, Tallies
@@ -22,6 +23,7 @@ from countenance.errors import NotEnoughDataError
 RATIOS = (0.0, 0.4, 0.58, 1.0)
 SEEDS = 100_000
 """The first seed; what was calibrated by simulation saw others."""
+RUNGS = 30
 LOWEST = 0.12
 """FMR of the lowest threshold at which simulated comparisons are listed: the dependence is measured near 0.1."""
 
@@ -48,19 +50,23 @@ def _cells(full: bool) -> Iterable[tuple[int, dict]]:
     run what is built around it: the grid, the ladder, and bounds that hold from a threshold up.
     """
     few, many = (500, 2000) if full else (20, 40)
-    for subjects in (200, 500) if full else (200,):
+    cells = [(n, ratio) for n in (200, 500) for ratio in RATIOS] if full else [(200, 0.0), (200, 0.58)]
+    for subjects, ratio in cells:
         pairs = subjects * (subjects - 1) / 2
-        for ratio in RATIOS if full else (0.0, 0.58):
-            yield many, {"estimator": "pareto", "fmr": 3.0 / pairs, "ratio": ratio, "subjects": subjects}
-            for errors in (20.0, 200.0):  # the half that chooses expects a quarter of these
-                target = float(f"{errors / pairs:.2g}")
-                runs = many if subjects == 200 else few
-                yield runs, {"estimator": "certified", "fmr": target, "ratio": ratio, "subjects": subjects}
-            for errors in (30.0, 200.0):
-                target = float(f"{errors / pairs:.2g}")
-                yield few, {"estimator": "threshold", "fmr": target, "ratio": ratio, "subjects": subjects}
+        yield many, {"estimator": "pareto", "fmr": 3.0 / pairs, "ratio": ratio, "subjects": subjects}
+    for subjects, ratio in cells:
+        pairs = subjects * (subjects - 1) / 2
+        for errors in (30.0, 200.0):
+            target = float(f"{errors / pairs:.2g}")
+            yield few, {"estimator": "threshold", "fmr": target, "ratio": ratio, "subjects": subjects}
+        for errors in (20.0, 200.0):  # the half that chooses expects a quarter of these
+            target = float(f"{errors / pairs:.2g}")
+            runs = many if subjects == 200 else few
+            yield runs, {"estimator": "certified", "fmr": target, "ratio": ratio, "subjects": subjects}
+        yield few, {"estimator": "band", "fmr": 0.3 / pairs, "ratio": ratio, "subjects": subjects}
     for ratio in RATIOS if full else ():
         yield few, {"estimator": "pareto", "fmr": 3.0 / 19_900, "ratio": ratio, "subjects": 200, "photos": 5}
+    for ratio in RATIOS if full else ():
         yield few, {"estimator": "pareto", "fmr": 3.0 / 1_999_000, "ratio": ratio, "subjects": 2000}
         yield few, {"estimator": "threshold", "fmr": 1e-4, "ratio": ratio, "subjects": 2000}
     for ratio in RATIOS if full else ():
@@ -69,7 +75,7 @@ def _cells(full: bool) -> Iterable[tuple[int, dict]]:
 
 def _cell(runs: int, estimator: str, fmr: float, ratio: float, subjects: int, photos: int = 1) -> dict:
     """One row of the table. ``fmr`` is the target of a threshold, or the FMR that a fit is stretched to."""
-    one = {"threshold": _threshold, "certified": _certified, "pareto": _pareto}[estimator]
+    one = {"threshold": _threshold, "certified": _certified, "pareto": _pareto, "band": _band}[estimator]
     inside = above = refused = 0
     for seed in range(runs):
         try:
@@ -111,6 +117,17 @@ def _certified(seed: int, fmr: float, ratio: float, subjects: int, photos: int) 
     return Interval(0.0, fmr), Wolves(ratio).fmr(issued.threshold)
 
 
+def _band(seed: int, _: float, ratio: float, subjects: int, photos: int) -> tuple[Interval, float]:
+    """The whole FMR curve: how far outside its band the true curve is where it is furthest (1: on the edge)."""
+    found = _tallies(subjects, ratio, photos, seed)
+    sweep = found.need("verification")
+    band = PairRates(found, sweep, found.everyone).band()
+    truth = np.array([Wolves(ratio).fmr(float(t)) for t in sweep.ladder])
+    if np.any(truth > band.high):
+        return Interval(0.0, 1.0), 2.0
+    return Interval(0.0, 1.0), -1.0 if np.any(truth < band.low) else 0.5
+
+
 def _pareto(seed: int, fmr: float, ratio: float, subjects: int, photos: int) -> tuple[Interval, float]:
     """One decade out: the true FMR where the fit says 3 / M; the dependence is measured, as in an audit."""
     tail = simulate_tail(LOWEST, Wolves(ratio), subjects, photos, seed=seed)
@@ -125,9 +142,11 @@ def _pareto(seed: int, fmr: float, ratio: float, subjects: int, photos: int) -> 
 def _tallies(subjects: int, ratio: float, photos: int, seed: int) -> Tallies:
     """A sweep, one photo each: a fine grid, a ladder of 30 rungs, everything above the lowest threshold listed."""
     tail = simulate_tail(LOWEST, Wolves(ratio), subjects, photos, seed=seed)
-    grid = np.concatenate([[-100.0], np.linspace(tail.cut, float(tail.score[0]) + 0.01, 4000)])
+    pairs = tail.pairs
+    ladder = np.array([Wolves(ratio).threshold(float(p)) for p in np.geomspace(LOWEST, 0.3 / pairs, RUNGS)])
+    highest = max(ladder[-1], float(tail.score[0])) + 0.01
+    grid = np.union1d(np.concatenate([[-100.0], np.linspace(tail.cut, highest, 4000)]), ladder)
     at = np.searchsorted(grid, tail.score, side="right") - 1
-    pairs, ladder = tail.pairs, grid[np.linspace(1, grid.size - 1, 30).astype(int)]
     counts = np.bincount(at, minlength=grid.size)
     counts[0] = pairs - tail.score.size
     rows = np.zeros((ladder.size, subjects))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from countenance.audit.bootstrap import bootstrap_rates, bootstrap_weights, curve_band
+from countenance.audit.bootstrap import bootstrap_rates, bootstrap_weights, curve_band, curve_draws, rate_band
 from countenance.audit.intervals import (
     Interval,
     PairSums,
@@ -233,6 +233,38 @@ def test_a_band_holds_the_whole_curve_as_often_as_it_says() -> None:
         single.append(all(i.low <= p <= i.high for i, p in zip(intervals, fmrs, strict=True)))
     assert 0.9 <= np.mean(whole) <= 0.99
     assert np.mean(single) < np.mean(whole)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_a_band_from_sums_alone_holds_the_whole_curve_too(ratio: float) -> None:
+    fmrs = np.geomspace(0.1, 3e-5, 12)  # from 1,200 errors expected to a third of one
+    held = np.zeros(2)
+    for seed in range(200):
+        sums = simulate_pair_sums(fmrs.tolist(), Wolves(ratio), 160, seed=seed)
+        known = dependence(sums[0])
+        sums = [sums[0], *(replace(one, known=known) for one in sums[1:])]
+        band, single = rate_band(sums), [pair_rate_interval(one) for one in sums]
+        assert band.widening > 1.0
+        held[0] += np.all((band.low <= fmrs) & (fmrs <= band.high))
+        held[1] += all(i.low <= p <= i.high for i, p in zip(single, fmrs, strict=True))
+    assert 0.9 <= held[0] / 200 <= 0.99
+    assert held[1] < held[0] - 5
+
+
+def test_deviations_along_a_curve_are_correlated_as_the_dyadic_variance_is() -> None:
+    one = PairSums(6, 3.0, 3.0, np.array([3.0, 1.0, 1.0, 1.0]), np.full(4, 3.0))
+    none = PairSums(6, 0.0, 0.0, np.zeros(4), np.full(4, 3.0))
+    high = PairSums(6, 1.0, 1.0, np.array([1.0, 1.0, 0.0, 0.0]), np.full(4, 3.0))
+    drawn = curve_draws([one, high, none], 20_000, seed=3)
+    x, y = np.array([1, 1, 1, 0, 0, 0]) - 1 / 2, np.array([1, 0, 0, 0, 0, 0]) - 1 / 6  # pairs 01 02 03 12 13 23
+    ends = np.array([[1, 1, 1, 0, 0, 0], [1, 0, 0, 1, 1, 0], [0, 1, 0, 1, 0, 1], [0, 0, 1, 0, 1, 1]])
+    # at the second threshold people differ less than chance alone would have them: its pairs count as independent
+    variance = (ends @ x) @ (ends @ x) - x @ x, y @ y
+    assert (ends @ y) @ (ends @ y) < 2 * y @ y
+    expected = x @ y / np.sqrt(np.prod(variance))
+    assert np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1] == pytest.approx(expected, abs=0.02)
+    assert drawn.std(axis=0) == pytest.approx([1.0, 1.0, 0.0], abs=0.02)
+    assert np.array_equal(drawn, curve_draws([one, high, none], 20_000, seed=3))
 
 
 def test_a_replicate_of_everybody_once_is_the_estimate() -> None:

@@ -15,7 +15,7 @@ from estimator_people import population, tallies
 import countenance.audit
 from countenance.audit import audit, tally
 from countenance.audit.arrays import det, eer, fmr_fnmr, threshold_at_fmr
-from countenance.audit.bootstrap import bootstrap_rates, bootstrap_weights, curve_band
+from countenance.audit.bootstrap import bootstrap_rates, bootstrap_weights, curve_band, curve_draws, rate_band
 from countenance.audit.compare import compare
 from countenance.audit.differentials import differentials
 from countenance.audit.dyadic import PairSums, dependence, dyadic_variance, moments_of, pair_variance
@@ -85,6 +85,8 @@ REFUSE = {
     ],
     "bootstrap.bootstrap_weights": [lambda: bootstrap_weights(0, 10, 0), lambda: bootstrap_weights(1, 10, 0)],
     "bootstrap.curve_band": [lambda: curve_band(NONE, [], np.zeros((0, 0)))],
+    "bootstrap.curve_draws": [lambda: curve_draws([]), lambda: curve_draws([NO_PAIRS])],
+    "bootstrap.rate_band": [lambda: rate_band([]), lambda: rate_band([NO_PAIRS])],
     "compare.compare": [lambda: compare(UNMEASURED, FOUND), lambda: compare(FOUND, UNKNOWN)],
     "dyadic.dependence": [lambda: dependence(NO_PAIRS)],
     "dyadic.dyadic_variance": [lambda: dyadic_variance(NO_PAIRS)],

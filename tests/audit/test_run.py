@@ -10,7 +10,9 @@ from scipy.stats import fisher_exact
 
 from countenance.audit import Options, Verdict, audit, tally
 from countenance.audit.headline import headline, setting, share
+from countenance.audit.intervals import Interval
 from countenance.audit.labels import SMALLEST_GROUP
+from countenance.audit.rates import false_match
 from countenance.audit.result import Estimate, SearchGroup, SearchPoint
 from countenance.audit.search import _contrasts
 from countenance.audit.tallies import Failures, System
@@ -279,8 +281,26 @@ def test_scores_without_subjects_have_rates_and_no_intervals(found) -> None:
     assert told.verification.thresholds[0].fmr.interval is None
     assert all(g.too_small is None for g in told.verification.groups)
     curve = told.verification.curves[0]
-    assert curve.fmr_low is None
+    assert curve.fmr_low is curve.fmr_band_high is None
     assert len(curve.thresholds) <= 200
+
+
+def test_curves_carry_an_interval_at_each_threshold_and_a_band_around_all(found) -> None:
+    sweep = found.verification
+    curve = audit(found).verification.curves[0]
+    assert curve.thresholds == tuple(sweep.ladder)
+    rows = zip(curve.thresholds, curve.fmr_low, curve.fmr_high, curve.fmr_band_low, curve.fmr_band_high, strict=True)
+    for threshold, low, high, band_low, band_high in rows:
+        estimate = false_match(found, sweep, found.everyone, threshold)
+        assert estimate.interval == Interval(low, high)
+        assert 0.0 <= band_low <= low <= high <= band_high <= 1.0
+        assert (band_low < low) == (0.0 < estimate.value < 1.0)
+        assert band_high >= estimate.guaranteed
+    assert curve.to_json()["fmr_band_high"] == list(curve.fmr_band_high)
+    top = replace(sweep, ladder=sweep.grid[-2:])
+    flat = audit(replace(found, verification=top, search=None)).verification.curves[0]
+    assert flat.fmr_high is not None
+    assert flat.fmr_band_high is None
 
 
 def test_a_search_without_candidates_is_none(found) -> None:

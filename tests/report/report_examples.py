@@ -73,6 +73,8 @@ def curve(group: Mapping[str, str], people: int, shift: float, mated: bool = Tru
         fnmr=tuple(1 - _tail(t, -0.46, 0.075) for t in thresholds) if mated else None,
         fmr_low=tuple(low),
         fmr_high=tuple(high),
+        fmr_band_low=tuple(x * 0.8 for x in low),
+        fmr_band_high=tuple(min(1.0, x * 1.25) for x in high),
         bin_edges=edges,
         mated_density=density(-0.46, 0.075) if mated else None,
         nonmated_density=density(-0.86 + 0.012 * math.log2(1 + shift), 0.075),
@@ -487,7 +489,16 @@ def zero_errors() -> AuditResult:
     verification = Verification(
         (Operating("asked", None, 0.7, none, estimate(0, 90)),),
         (GroupRates({"gender": "female"}, 80, 3160, 40, 0.7, estimate(0, 3160), estimate(0, 40)),),
-        (replace(curve({}, 90, 1), fmr=(0.0,) * 65, fmr_low=(0.0,) * 65, fmr_high=(8.5e-4,) * 65),),
+        (
+            replace(
+                curve({}, 90, 1),
+                fmr=(0.0,) * 65,
+                fmr_low=(0.0,) * 65,
+                fmr_high=(8.5e-4,) * 65,
+                fmr_band_low=None,
+                fmr_band_high=None,
+            ),
+        ),
         (
             {"group": {"gender": "female"}, "other": {"gender": "female"}, "nonmated": 3160, "threshold": 0.7}
             | estimate(0, 3160).to_json("fmr"),

@@ -11,6 +11,7 @@ from report_examples import ALL, NAMES, adjudicated, embedded, nothing, photos, 
 
 from countenance.audit.result import Untested
 from countenance.report import render_html
+from countenance.report.figures import det_figures, false_match_figures
 
 JPEG = b"\xff\xd8\xff\xe0" + b"x" * 500
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -219,3 +220,22 @@ def test_the_rounding_of_a_sum_is_not_drawn_as_a_rate():
     assert "1 in 100 million" not in words
     assert "DET curve, normal-deviate axes" not in words
     assert "DET curve, normal-deviate axes" in Page(render_html(base)).words
+
+
+def test_bands_say_whether_they_hold_the_whole_curve():
+    result = photos()
+    for figures in (false_match_figures, det_figures):
+        drawn = figures(result)[0]
+        assert "Each band holds its whole curve at once with 95 % confidence." in drawn.caption
+        bare = tuple(replace(c, fmr_band_low=None, fmr_band_high=None) for c in result.verification.curves)
+        points = figures(replace(result, verification=replace(result.verification, curves=bare)))[0]
+        assert "Bands are 95 % intervals at each point, not of the whole curve at once." in points.caption
+        groups = [c for c in result.verification.curves if len(c.group) == 1]
+        edges, narrower = (re.findall(r'<path class="band s\d" d="([^"]*)"', str(d.drawing)) for d in (drawn, points))
+        assert len(edges) == len(narrower) >= 2  # wide and narrow page
+        assert len(edges) <= 2 * len(groups)
+        assert edges != narrower
+        none = tuple(replace(c, fmr_low=None, fmr_high=None) for c in bare)
+        plain = figures(replace(result, verification=replace(result.verification, curves=none)))[0]
+        assert 'class="band' not in str(plain.drawing)
+        assert "95 %" not in plain.caption

@@ -9,6 +9,10 @@ Two known faults of this bootstrap are mended. Its mean is moved back onto the e
 Conti, Clémençon 2022). It counts the variance that pairs have of their own three times (the vertex bootstrap of
 Snijders, Borgatti 1999; Fogliato, Patil, Perona 2024), so only its correlations are used, with the intervals of
 `countenance.audit.intervals` at the single thresholds.
+
+Where only sums over people are at hand, as below a sweep's tail, `curve_draws` draws from the normal law that
+resampling tends to (the *multiplier* bootstrap: Chernozhukov, Chetverikov, Kato 2013), with covariances between
+thresholds by the same dyadic formula as the variance at one.
 """
 
 import math
@@ -19,10 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from countenance.audit.intervals import Interval
+from countenance.audit.intervals import Interval, PairSums, guaranteed_bound, pair_rate_interval
 from countenance.errors import NotEnoughDataError
 
-__all__ = ["CurveBand", "bootstrap_rates", "bootstrap_weights", "curve_band"]
+__all__ = ["CurveBand", "bootstrap_rates", "bootstrap_weights", "curve_band", "curve_draws", "rate_band"]
+
+DRAWS = 4000
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -99,6 +105,47 @@ def curve_band(
     low[inside] = special.expit(centre - widening * (centre - _logit(low[inside])))
     high[inside] = special.expit(centre + widening * (_logit(high[inside]) - centre))
     return CurveBand(low, high, widening)
+
+
+def curve_draws(sums: Sequence[PairSums], draws: int = DRAWS, seed: int = 0) -> FloatArray:
+    """(draws, T) how a group's FMR may deviate at T rising thresholds at once, each in its own standard errors.
+
+    ``sums`` (T,) are those of a ladder's rungs (``keep`` 1), within one group. Normal, with the correlations of
+    ``sum_i R_i R'_i - sum_ij r_ij r'_ij`` (see `dyadic_variance`); what makes people differ is nowhere taken below 0.
+    A pair's share at both thresholds is taken for its share at the higher, exact for one photo each. Same seed, same
+    draws. Raises NotEnoughDataError without a pair.
+    """
+    if not sums:
+        raise NotEnoughDataError("a curve takes at least one threshold")
+    rate = np.array([one.rate for one in sums])
+    errors, squares = np.array([one.errors for one in sums]), np.array([one.squares for one in sums])
+    residuals = np.stack([one.rows - p * one.row_pairs for one, p in zip(sums, rate, strict=True)])
+    both = squares[np.maximum.outer(np.arange(rate.size), np.arange(rate.size))]
+    own = both - np.outer(rate, errors) - np.outer(errors, rate) + np.outer(rate, rate) * sums[0].pairs
+    people = np.einsum("ik,jk->ij", residuals, residuals) - 2.0 * own
+    there = np.diag(people) > 0.0
+    covariance = own + people * np.outer(there, there)
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    scale[scale == 0.0] = 1.0
+    correlation = covariance / np.outer(scale, scale)
+    values, vectors = np.linalg.eigh(correlation)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    found: FloatArray = np.random.default_rng(seed).standard_normal((draws, rate.size)) @ root.T
+    return found
+
+
+def rate_band(sums: Sequence[PairSums], confidence: float = 0.95, seed: int = 0) -> CurveBand:
+    """`curve_band` around a group's FMR at T rising thresholds, from its sums there (see `curve_draws`).
+
+    Without an error the band ends at `guaranteed_bound` for the confidence that the widening amounts to. Raises
+    NotEnoughDataError without a pair, and where the FMR is 0 or 1 at every threshold.
+    """
+    rates = np.array([one.rate for one in sums])
+    intervals = [pair_rate_interval(one, confidence) for one in sums]
+    band = curve_band(rates, intervals, curve_draws(sums, seed=seed), confidence)
+    wider = 2.0 * float(special.ndtr(band.widening * special.ndtri(0.5 + confidence / 2.0))) - 1.0
+    bounds = [guaranteed_bound(one, wider) if p <= 0.0 else 0.0 for one, p in zip(sums, rates, strict=True)]
+    return CurveBand(band.low, np.maximum(band.high, bounds), band.widening)
 
 
 def _logit(p: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from countenance.audit.bootstrap import CurveBand, rate_band
 from countenance.audit.intervals import Dependence, Interval, PairSums, dependence, guaranteed_bound, pair_rate_interval
 from countenance.audit.tallies import FloatArray, Group, IntArray, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
@@ -38,6 +39,11 @@ class PairRates:
         self._group, self._other, self._by_subject = group, other, weighting == "subject"
         self._rungs: dict[int, PairSums] = {}
         self._known: dict[int, Dependence] = {}
+
+    @property
+    def ladder(self) -> FloatArray:
+        """(L,) the sweep's thresholds at which all sums are exact."""
+        return self._sweep.ladder
 
     @cached_property
     def _above(self) -> FloatArray:
@@ -75,6 +81,13 @@ class PairRates:
     def bound(self, threshold: float) -> float:
         """The upper bound with which a threshold is guaranteed: `guaranteed_bound`."""
         return guaranteed_bound(self.sums(threshold))
+
+    def band(self) -> CurveBand:
+        """Holds the whole curve along the ladder at once, see `rate_band`; within one group, by subject.
+
+        Raises NotEnoughDataError where the FMR is 0 or 1 at every rung.
+        """
+        return rate_band([self.sums(float(threshold)) for threshold in self._sweep.ladder])
 
     def _dependence(self, rung: int) -> Dependence:
         if rung not in self._known:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from countenance.audit.labels import too_small
+from countenance.audit.pairrates import PairRates
 from countenance.audit.rates import false_match, false_nonmatch, rates_along, snap
 from countenance.audit.result import Curve, GroupRates, Json, Operating, Verification
 from countenance.audit.tallies import FloatArray, Group, Sweep, Tallies
+from countenance.errors import NotEnoughDataError
 
 __all__ = ["verification"]
 
@@ -81,23 +83,28 @@ def _curve(tallies: Tallies, sweep: Sweep, group: Group) -> Curve | None:
     else:
         thresholds = sweep.grid[np.unique(np.linspace(0, sweep.grid.size - 1, CURVE_POINTS).astype(int))]
     at = np.searchsorted(sweep.grid, thresholds)
-    low = high = None
-    if sweep.dependence is not None and not np.isnan(fmr).all():
-        intervals = [false_match(tallies, sweep, group, float(t)).interval for t in thresholds]
-        low = tuple(i.low for i in intervals if i)
-        high = tuple(i.high for i in intervals if i)
     edges, mated, nonmated = _densities(sweep, group)
     return Curve(
         group=group.label,
         thresholds=tuple(thresholds.tolist()),
         fmr=None if np.isnan(fmr).any() else tuple(fmr[at].tolist()),
         fnmr=None if np.isnan(fnmr).any() else tuple(fnmr[at].tolist()),
-        fmr_low=low,
-        fmr_high=high,
+        **(_uncertain(PairRates(tallies, sweep, group)) if sweep.dependence and not np.isnan(fmr).any() else {}),
         bin_edges=edges,
         mated_density=mated,
         nonmated_density=nonmated,
     )
+
+
+def _uncertain(rates: PairRates) -> dict[str, tuple[float, ...]]:
+    """The interval of the FMR at each rung, and the band around all of it."""
+    intervals = [rates.interval(float(t)) for t in rates.ladder]
+    found = {"fmr_low": tuple(i.low for i in intervals), "fmr_high": tuple(i.high for i in intervals)}
+    try:
+        band = rates.band()
+    except NotEnoughDataError:
+        return found
+    return found | {"fmr_band_low": tuple(band.low.tolist()), "fmr_band_high": tuple(band.high.tolist())}
 
 
 def _densities(

@@ -121,6 +121,13 @@ class Frame:
             edge = [(x, high) for x, _, high in inside] + [(x, low) for x, low, _ in reversed(inside)]
             self.parts.append(Markup('<path class="band {}" d="{}Z"/>').format(style, _path(edge)))
 
+    def across(self, rows: Iterable[tuple[float, float, float]], style: str) -> None:
+        """The area between a low and a high value of x, along y."""
+        inside = [(self.x(low), self.x(high), self.y(y)) for low, high, y in rows if self.y.holds(y)]
+        if len(inside) > 1:
+            edge = [(high, y) for _, high, y in inside] + [(low, y) for low, _, y in reversed(inside)]
+            self.parts.append(Markup('<path class="band {}" d="{}Z"/>').format(style, _path(edge)))
+
     def steps(self, edges: Sequence[float], heights: Sequence[float], style: str) -> None:
         """A histogram's outline, filled down to the axis."""
         floor = self.y.start

@@ -29,7 +29,10 @@ SMALLEST = 1e-9  # no axis goes below; what is smaller is the rounding of a sum
 
 @dataclass(frozen=True)
 class Series:
-    """One group's rates along thresholds; ``index`` is its place among the groups, None for everyone."""
+    """One group's rates along thresholds; ``index`` is its place among the groups, None for everyone.
+
+    ``whole``: ``low`` and ``high`` hold the whole curve at once, not each of its points.
+    """
 
     label: str
     index: int | None
@@ -37,6 +40,7 @@ class Series:
     y: Sequence[float | None]
     low: Sequence[float | None] = ()
     high: Sequence[float | None] = ()
+    whole: bool = False
 
     @property
     def style(self) -> str:
@@ -96,12 +100,14 @@ def det_figures(result: AuditResult) -> list[Figure]:
         draw = _det_drawing(lines, points, mark)
         at = f" Markers stand at {reading.scores_of(result)(mark)}." if mark is not None else ""
         by = f", by {reading.grouping_name(columns)}" if columns else ""
+        of = " They are about FMR only." if _band_words([s for s, _ in lines]) else ""
         found.append(
             Figure(
                 title=f"What each threshold trades: people missed against people confused{by}",
                 drawing=both(draw),
                 caption="Each point of a curve is one threshold (DET curve, normal-deviate axes); lower and further "
-                f"left means fewer errors. Curves end where no error was seen.{at}",
+                "left means fewer errors. Curves end where no error was seen."
+                f"{_band_words([s for s, _ in lines])}{of}{at}",
                 legend=_legend([s for s, _ in lines]),
             )
         )
@@ -147,9 +153,9 @@ def _curve_series(result: AuditResult) -> dict[tuple[str, ...], list[Series]]:
 
 
 def _series(curve: Curve, y: Sequence[float] | None, index: int | None) -> Series:
-    known = (len(curve.fmr_low or ()), len(curve.fmr_high or ())) == (len(curve.thresholds),) * 2
-    low, high = (curve.fmr_low or (), curve.fmr_high or ()) if known else ((), ())
-    return Series(words.group_name(curve.group), index, curve.thresholds, y or (), low, high)
+    whole = curve.fmr_band_high is not None
+    low, high = (curve.fmr_band_low, curve.fmr_band_high) if whole else (curve.fmr_low, curve.fmr_high)
+    return Series(words.group_name(curve.group), index, curve.thresholds, y or (), low or (), high or (), whole)
 
 
 def _search_series(points: Sequence[SearchPoint]) -> dict[tuple[str, ...], list[Series]]:
@@ -217,8 +223,17 @@ def _rates_figure(result: AuditResult, series: list[Series], title: str, axis: s
         return frame.svg(title, kind(narrow))
 
     if any(v is not None for s in series for v in s.high):
-        caption += " Bands are 95 % intervals; beyond the end of its line, a band is an upper bound."
+        caption += _band_words(series) + " Beyond the end of its line, a band is an upper bound."
     return Figure(title, both(draw), caption, _legend(series))
+
+
+def _band_words(series: Sequence[Series]) -> str:
+    """What the bands of a drawing hold; empty without one."""
+    if not any(v is not None for s in series for v in s.high):
+        return ""
+    if all(s.whole for s in series):
+        return " Each band holds its whole curve at once with 95 % confidence."
+    return " Bands are 95 % intervals at each point, not of the whole curve at once."
 
 
 def _reach(series: Sequence[Series], marks: Sequence[float]) -> tuple[float, float]:
@@ -285,6 +300,10 @@ def _det_drawing(
             (y_low, y_high, "probit", [(v, percent_label(v)) for v in probit_ticks(y_low, y_high)]),
             ("strangers taken for one person (FMR)", "one person taken for two (FNMR)"),
         )
+        for s, curve in lines:
+            if s.index is not None or len(lines) == 1:
+                rows = zip(s.low, s.high, curve.fnmr or (), strict=False)
+                frame.across([(a, b, y) for a, b, y in rows if a is not None and b is not None], s.style)
         for s, curve in lines:
             frame.line(_det_points(curve), s.style)
         for s, curve in lines:

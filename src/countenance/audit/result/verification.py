@@ -61,8 +61,11 @@ class GroupRates:
 
 @dataclass(frozen=True)
 class Curve:
-    """Rates at rising thresholds, for plots: one group's FMR and FNMR (None where there is no data), with bands.
+    """Rates at rising thresholds, for plots: one group's FMR and FNMR (None where there is no data).
 
+    ``fmr_low`` and ``fmr_high`` are the interval at each threshold; ``fmr_band_low`` and ``fmr_band_high`` hold the
+    whole curve at once (95 %). None where it is not known who was compared, and the band also where nothing or
+    everything matches at every threshold.
     ``mated`` and ``nonmated`` are the subject-weighted densities of the scores over ``bin_edges``.
     """
 
@@ -72,6 +75,8 @@ class Curve:
     fnmr: tuple[float, ...] | None
     fmr_low: tuple[float, ...] | None = None
     fmr_high: tuple[float, ...] | None = None
+    fmr_band_low: tuple[float, ...] | None = None
+    fmr_band_high: tuple[float, ...] | None = None
     bin_edges: tuple[float, ...] = ()
     mated_density: tuple[float, ...] | None = None
     nonmated_density: tuple[float, ...] | None = None
@@ -84,6 +89,8 @@ class Curve:
             "fmr": _list(self.fmr),
             "fmr_low": _list(self.fmr_low),
             "fmr_high": _list(self.fmr_high),
+            "fmr_band_low": _list(self.fmr_band_low),
+            "fmr_band_high": _list(self.fmr_band_high),
             "fnmr": _list(self.fnmr),
             "bin_edges": list(self.bin_edges),
             "mated_density": _list(self.mated_density),
