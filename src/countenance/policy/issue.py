@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from countenance import __version__
-from countenance.audit.rates import false_match
+from countenance.audit.pairrates import PairRates
 from countenance.audit.tallies import Group, IntArray, Sweep, Tallies
 from countenance.audit.thresholds import certify_each
 from countenance.errors import CertificateError, NotEnoughDataError
@@ -246,7 +246,7 @@ def _rate_thresholds(sweep: Sweep, curve: SimilarityCurve, certified: Sequence[f
 def _record(
     tallies: Tallies, sweep: Sweep, subject: IntArray, group: Group, thresholds: Sequence[float]
 ) -> dict[str, Any]:
-    estimates = [false_match(tallies, sweep, group, at) for at in thresholds]
+    rates = PairRates(tallies, sweep, group)
     people = int(np.unique(subject[tallies.subjects_in(group)[subject]]).size)
     return {
         "group": dict(group.label),
@@ -254,9 +254,9 @@ def _record(
         "pairs": people * (people - 1) // 2,
         "rates": {
             "threshold": list(thresholds),
-            "fmr": [float(e.value or 0.0) for e in estimates],
-            "low": [float(e.interval.low) for e in estimates if e.interval],
-            "high": [float(e.interval.high) for e in estimates if e.interval],
+            "fmr": [float(rates.sums(at).rate) for at in thresholds],
+            "low": [float(rates.interval(at).low) for at in thresholds],
+            "high": [float(rates.bound(at)) for at in thresholds],
         },
     }
 
