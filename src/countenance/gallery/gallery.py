@@ -143,11 +143,14 @@ class Gallery:
         face_ids: Sequence[str] | None = None,
     ) -> tuple[Face, ...]:
         """At most ``limit`` faces in order of face id, those behind ``after``; of this user, or with these ids."""
-        where, values = "collection = ? AND face_id > ? AND expires > ?", [after or "", datetime.now(UTC).timestamp()]
+        where, values = "collection = ? AND expires > ?", list[Any]([datetime.now(UTC).timestamp()])
         if user_id is not None:
             where, values = where + " AND user_id = ?", [*values, user_id]
-        if face_ids is not None:
-            where, values = where + f" AND face_id IN ({marks(face_ids) or 'NULL'})", [*values, *face_ids]
+        if face_ids is None:
+            where, values = where + " AND face_id > ?", [*values, after or ""]
+        else:  # not both: SQLite would walk through the whole collection behind ``after``
+            wanted = [face_id for face_id in face_ids if face_id > (after or "")]
+            where, values = where + f" AND face_id IN ({marks(wanted) or 'NULL'})", [*values, *wanted]
         with self._store.read() as tx:
             uid = read_collection(tx, name).uid
             rows = tx.rows(
