@@ -52,7 +52,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         erased = erase_faces(gallery, "family", [face.face_id], (), occasion, "forget")
         (place / "receipt").mkdir()
         write_receipt(place / "receipt", erased, str(gallery.ledger.key), datetime.now(UTC))
-    done("export", "--data", place / "data", "--out", place / "ledger.jsonl")
+    said = done("export", "--data", place / "data", "--out", place / "ledger.jsonl")
+    assert f": {json.loads(done('verify', place / 'ledger.jsonl', '--json'))['records']} records" in said
     return place
 
 
@@ -66,7 +67,7 @@ def test_an_export_is_checked_by_us_and_by_others(made: Path) -> None:
     key = done("key", "--data", made / "data").strip()
     said = done("verify", made / "ledger.jsonl", "--key", key, "--head", made / "old.head")
     assert "it is the one you gave" in said
-    assert "1 heads kept elsewhere: this log continues each" in said
+    assert "1 head kept elsewhere: this log continues" in said
     lines = (made / "ledger.jsonl").read_text().splitlines()
     verify_independently(lines, key, [(made / "old.head").read_text()])
     there = json.loads(done("verify", "--data", made / "data", "--json"))
@@ -159,7 +160,7 @@ def test_proofs_of_a_record_and_of_growth(made: Path, tmp_path: Path) -> None:
     done("prove", "--from", old, "--data", made / "data", "--out", tmp_path / "growth.json")
     said = done("verify", tmp_path / "growth.json", "--head", made / "old.head")
     assert f"only adds to that of {old:,}" in said
-    assert "compared      1 heads kept elsewhere: the same root" in said
+    assert "compared      1 head kept elsewhere: the same root" in said
     told = json.loads(done("verify", tmp_path / "growth.json", "--json"))
     assert (told["kind"], told["from"]) == ("consistency", old)
     assert told["size"] >= size > old
@@ -247,6 +248,22 @@ def test_the_schema_is_printed(made: Path, tmp_path: Path) -> None:
     done("report", "--public", "--data", made / "data", "--out", tmp_path)
     schema = json.loads(done("schema"))
     jsonschema.Draft202012Validator(schema).validate(json.loads((tmp_path / "transparency.json").read_text()))
+
+
+def test_it_is_the_same_with_a_database(new_database: Callable[[], str], tmp_path: Path) -> None:
+    url = new_database()
+    fill(tmp_path / "data", url)
+    there = ("--data", tmp_path / "data", "--database", url)
+    done("export", *there, "--out", tmp_path / "ledger.jsonl")
+    key = done("key", *there).strip()
+    verify_independently((tmp_path / "ledger.jsonl").read_text().splitlines(), key, [])
+    assert "it is the one you gave" in done("verify", *there, "--key", key)
+    done("rotate", "--yes", *there)
+    done("report", "--public", *there, "--out", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "transparency.json").read_text())
+    assert report["searches"]["total"] == 147
+    assert len(report["ledger"]["keys"]) == 2
+    refused(run("verify", "--data", tmp_path / "data"), "there is no gallery")
 
 
 def test_what_is_wrong_is_said_in_one_line(made: Path, tmp_path: Path) -> None:

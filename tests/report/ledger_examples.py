@@ -33,9 +33,9 @@ def past(kind: Kind, months: int, number: int, actor: str, **more: object) -> En
     return Entry(kind=kind, actor=actor, started=at, ended=at + timedelta(seconds=1), **more)  # type: ignore[arg-type]
 
 
-def fill(folder: Path) -> tuple[str, ...]:
+def fill(folder: Path, database: str | None = None) -> tuple[str, ...]:
     """Make the gallery; the ids of the API keys and of the faces in it, none of which a report may hold."""
-    with open_gallery(folder) as gallery:
+    with open_gallery(folder, database) as gallery:
         policy, ring = shipped_policy(), KeyRing(folder)
         classes = ("company", "private", "government", None)
         keys = {actor: ring.issue("operator", (), actor, ledger=gallery.ledger).key_id for actor in classes}

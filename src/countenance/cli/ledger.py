@@ -105,12 +105,12 @@ def export(out: Path, data: Path, database: str | None, quiet: bool) -> None:
     """Write the whole ledger to a file that anyone can check offline. Its last line is a head, signed now."""
     from countenance.files import whole_file
 
-    with _opened(data, database) as found, progress(quiet, "lines") as tell:
-        size = found.size
-        with _writing(out), whole_file(out) as file:
-            for line in _counted(found, tell, "exporting"):
-                file.write(f"{line}\n".encode())
-    click.echo(f"written to {out}: {size:,} records; check it with: countenance ledger verify {out}")
+    records = 0
+    with _opened(data, database) as found, progress(quiet, "lines") as tell, _writing(out), whole_file(out) as file:
+        for line in _counted(found, tell, "exporting"):
+            records += not line.startswith(('{"format"', '{"head"'))
+            file.write(f"{line}\n".encode())
+    click.echo(f"written to {out}: {records:,} records; check it with: countenance ledger verify {out}")
 
 
 @ledger.command()
@@ -206,7 +206,7 @@ def retain(before: datetime, yes: bool, data: Path, database: str | None) -> Non
 
 
 @ledger.command()
-@click.option("--public", is_flag=True, required=True, help="Make the report that may be published.")
+@click.option("--public", is_flag=True, help="Make the report that may be published; there is no other.")
 @click.option("--since", type=MONTH, help="The first month, such as 2026-01; by default the log's first.")
 @click.option("--until", type=MONTH, help="The last month; by default the one in which the head was signed.")
 @click.option("--smallest", type=click.IntRange(5), default=10, show_default=True, help="Smaller counts are hidden.")
@@ -232,7 +232,7 @@ def report(
     gives the same report, byte for byte.
     """
     if not public:
-        raise click.UsageError("only the public report is made: say so with --public")
+        raise click.UsageError("only a report for the public is made: say so with --public")
     from countenance.report.transparency import transparency_report
     from countenance.report.transparency_page import write_transparency
 

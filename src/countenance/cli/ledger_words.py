@@ -43,9 +43,13 @@ def tell_checked(found: "Checked", as_json: bool) -> None:
         click.echo(f"not signed    {found.unsigned:,} records behind the last head: countenance ledger head")
     _tell_trust(found.keys, found.trusted)
     if found.kept:
-        click.echo(f"compared      {found.kept} heads kept elsewhere: this log continues each of them")
+        click.echo(f"compared      {_heads(found.kept)}: this log continues what was signed")
     else:
         click.echo("not compared  no head that was kept elsewhere: a log rewritten as a whole is not noticed (--head)")
+
+
+def _heads(count: int) -> str:
+    return f"{count} head{'s' if count > 1 else ''} kept elsewhere"
 
 
 def _tell_trust(keys: "tuple[VerifyingKey, ...]", trusted: bool) -> None:
@@ -72,9 +76,9 @@ def tell_proof(found: "CheckedProof", as_json: bool) -> None:
         )
     _tell_trust(found.keys, found.trusted)
     if found.kept:
-        click.echo(f"compared      {found.kept} heads kept elsewhere: the same root")
+        click.echo(f"compared      {_heads(found.kept)}: the same root")
     if found.others:
-        click.echo(f"not compared  {found.others} heads kept elsewhere are of another size than the proof speaks of")
+        click.echo(f"not compared  {_heads(found.others)}: of another size than the proof speaks of")
 
 
 def record_line(record: "Record") -> str:
