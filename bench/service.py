@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,7 +58,9 @@ def run(full: bool) -> dict[str, object]:
 
 
 def filled(data: Path, count: int) -> list[str]:
-    """A data folder with a collection of random unit vectors; some of their face ids."""
+    """A data folder with a collection of random unit vectors, four alike each, so that a search finds three; some of
+    their face ids.
+    """
     data_folder(data, certified=False)
     pipeline = default_pipeline(PIPELINE)
     made_up = synthetic_certificate(operator(), pipeline.digest, gallery=10 * count, threshold=-0.6)
@@ -72,7 +75,9 @@ def filled(data: Path, count: int) -> list[str]:
         until=now + timedelta(days=20),
         withdraw="none",
     )
-    vectors = np.random.default_rng(0).normal(size=(count, pipeline.dim)).astype(np.float32)
+    random = np.random.default_rng(0)
+    vectors = np.repeat(random.normal(size=(count // 4, pipeline.dim)), 4, axis=0).astype(np.float32)
+    vectors += 0.1 * random.normal(size=vectors.shape).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     occasion = Occasion(actor="bench", operation="bench", purpose="evaluation")
     with open_gallery(data) as gallery:
@@ -80,8 +85,14 @@ def filled(data: Path, count: int) -> list[str]:
         gallery.create_collection(NAME, occasion, **about)
         for first in range(0, count, 1000):
             faces = [
-                NewFace(vector=row, consent=consent, image_id=str(k), box=Box(0, 0, 1, 1), confidence=99.0)
-                for k, row in enumerate(vectors[first : first + 1000], first)
+                NewFace(
+                    vector=row,
+                    consent=consent,
+                    image_id=str(uuid.UUID(int=number)),
+                    box=Box(0, 0, 1, 1),
+                    confidence=99.0,
+                )
+                for number, row in enumerate(vectors[first : first + 1000], first)
             ]
             ids += [one.face_id for one in gallery.enrol(NAME, faces, occasion, pipeline=pipeline.digest)][:100]
     return ids
