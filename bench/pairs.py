@@ -18,6 +18,7 @@ import time
 
 import numpy as np
 
+from countenance.audit.pairrates import PairRates
 from countenance.audit.rates import false_match
 from countenance.audit.sweep import tally
 from countenance.audit.tallies import Group, System
@@ -118,7 +119,8 @@ def run(full: bool) -> dict[str, object]:
 def interval_share(templates: TemplateSet) -> float:
     """Time of every FMR with its interval over the time of the pass that found them.
 
-    Everyone, each group and each two groups, at eight thresholds: as many as an audit reports.
+    Everyone, each group and each two groups, at eight thresholds: as many as an audit reports; and the curves of
+    everyone and each group along the whole ladder, with their bands.
     """
     begin = time.perf_counter()
     found = tally(templates, search=False)
@@ -130,6 +132,8 @@ def interval_share(templates: TemplateSet) -> float:
     for threshold in sweep.ladder[:: max(1, sweep.ladder.size // 8)][:8]:
         for group, other in wanted:
             false_match(found, sweep, group, float(threshold), other)
+    for group in (found.everyone, *groups):
+        PairRates(found, sweep, group).band()
     return (time.perf_counter() - begin) / passed
 
 

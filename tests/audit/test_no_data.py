@@ -86,7 +86,7 @@ REFUSE = {
     "bootstrap.bootstrap_weights": [lambda: bootstrap_weights(0, 10, 0), lambda: bootstrap_weights(1, 10, 0)],
     "bootstrap.curve_band": [lambda: curve_band(NONE, [], np.zeros((0, 0)))],
     "bootstrap.curve_draws": [lambda: curve_draws([]), lambda: curve_draws([NO_PAIRS])],
-    "bootstrap.rate_band": [lambda: rate_band([]), lambda: rate_band([NO_PAIRS])],
+    "bootstrap.rate_band": [lambda: rate_band([], []), lambda: rate_band([NO_PAIRS], [])],
     "compare.compare": [lambda: compare(UNMEASURED, FOUND), lambda: compare(FOUND, UNKNOWN)],
     "dyadic.dependence": [lambda: dependence(NO_PAIRS)],
     "dyadic.dyadic_variance": [lambda: dyadic_variance(NO_PAIRS)],

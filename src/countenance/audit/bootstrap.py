@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from countenance.audit.intervals import Interval, PairSums, guaranteed_bound, pair_rate_interval
+from countenance.audit.blas import one_thread
+from countenance.audit.intervals import Interval, PairSums, guaranteed_bound
 from countenance.errors import NotEnoughDataError
 
 __all__ = ["CurveBand", "bootstrap_rates", "bootstrap_weights", "curve_band", "curve_draws", "rate_band"]
@@ -128,22 +129,23 @@ def curve_draws(sums: Sequence[PairSums], draws: int = DRAWS, seed: int = 0) -> 
     scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     scale[scale == 0.0] = 1.0
     correlation = covariance / np.outer(scale, scale)
-    values, vectors = np.linalg.eigh(correlation)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    found: FloatArray = np.random.default_rng(seed).standard_normal((draws, rate.size)) @ root.T
+    with one_thread():  # so small that waking other cores would cost more
+        values, vectors = np.linalg.eigh(correlation)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        found: FloatArray = np.random.default_rng(seed).standard_normal((draws, rate.size)) @ root.T
     return found
 
 
-def rate_band(sums: Sequence[PairSums], confidence: float = 0.95, seed: int = 0) -> CurveBand:
-    """`curve_band` around a group's FMR at T rising thresholds, from its sums there (see `curve_draws`).
+def rate_band(sums: Sequence[PairSums], intervals: Sequence[Interval], seed: int = 0) -> CurveBand:
+    """`curve_band` (95 %) around a group's FMR at T rising thresholds, from its sums there (see `curve_draws`).
 
-    Without an error the band ends at `guaranteed_bound` for the confidence that the widening amounts to. Raises
-    NotEnoughDataError without a pair, and where the FMR is 0 or 1 at every threshold.
+    ``intervals`` (T,) are those of `pair_rate_interval`. Without an error the band ends at `guaranteed_bound` for the
+    confidence that the widening amounts to. Raises NotEnoughDataError without a pair, and where the FMR is 0 or 1 at
+    every threshold.
     """
     rates = np.array([one.rate for one in sums])
-    intervals = [pair_rate_interval(one, confidence) for one in sums]
-    band = curve_band(rates, intervals, curve_draws(sums, seed=seed), confidence)
-    wider = 2.0 * float(special.ndtr(band.widening * special.ndtri(0.5 + confidence / 2.0))) - 1.0
+    band = curve_band(rates, intervals, curve_draws(sums, seed=seed))
+    wider = 2.0 * float(special.ndtr(band.widening * special.ndtri(0.975))) - 1.0
     bounds = [guaranteed_bound(one, wider) if p <= 0.0 else 0.0 for one, p in zip(sums, rates, strict=True)]
     return CurveBand(band.low, np.maximum(band.high, bounds), band.widening)
 

@@ -39,6 +39,7 @@ class PairRates:
         self._group, self._other, self._by_subject = group, other, weighting == "subject"
         self._rungs: dict[int, PairSums] = {}
         self._known: dict[int, Dependence] = {}
+        self._intervals: dict[float, Interval] = {}
 
     @property
     def ladder(self) -> FloatArray:
@@ -76,7 +77,9 @@ class PairRates:
 
     def interval(self, threshold: float) -> Interval:
         """The interval of the FMR at a threshold."""
-        return pair_rate_interval(self.sums(threshold))
+        if threshold not in self._intervals:
+            self._intervals[threshold] = pair_rate_interval(self.sums(threshold))
+        return self._intervals[threshold]
 
     def bound(self, threshold: float) -> float:
         """The upper bound with which a threshold is guaranteed: `guaranteed_bound`."""
@@ -87,7 +90,8 @@ class PairRates:
 
         Raises NotEnoughDataError where the FMR is 0 or 1 at every rung.
         """
-        return rate_band([self.sums(float(threshold)) for threshold in self._sweep.ladder])
+        at = [float(threshold) for threshold in self.ladder]
+        return rate_band([self.sums(one) for one in at], [self.interval(one) for one in at])
 
     def _dependence(self, rung: int) -> Dependence:
         if rung not in self._known:
