@@ -11,6 +11,7 @@ from countenance.gallery import Occasion
 from countenance.ledger import Kind
 from countenance.policy import Policy, load_policy
 from countenance.service.backend import Backend
+from countenance.service.consents import COLUMNS
 from service.backends import POLICIES, ask, certified, opened, photo, pipeline, refused
 
 ARN = "arn:aws:rekognition:us-east-1:000000000000:collection/family"
@@ -105,13 +106,20 @@ def test_where_two_people_look_nothing_else_tells_a_match(tmp_path: Path) -> Non
 # -- consent -------------------------------------------------------------------------------------------------------
 
 
-def test_a_face_ends_with_the_retention_where_that_is_sooner(backend: Backend) -> None:
-    """The test policy's default record is for 30 days."""
-    for days, said in ((30, {}), (7, OURS | {RETENTION: "7"})):
-        if said:
-            ask(backend, "TagResource", ResourceArn=ARN, Tags=said)
+@pytest.mark.parametrize("recorded", [False, True], ids=["by default", "by a record"])
+def test_a_face_ends_with_the_retention_where_that_is_sooner(backend: Backend, tmp_path: Path, recorded: bool) -> None:
+    """Of the collection; the record of consent, the operator's own or the test policy's, is for 30 days."""
+    if recorded:
+        given = datetime.now(UTC).replace(microsecond=0)
+        dates = [day.strftime("%Y-%m-%dT%H:%M:%SZ") for day in (given, given + timedelta(days=30))]
+        row = ["family", "", "everyone", "evaluation", "consent", "notice.pdf", *dates, "ask"]
+        (tmp_path / "consents.csv").write_text("\n".join([",".join(COLUMNS), ",".join(row)]))
+    for days in (30, 7):
+        if days == 7:
+            ask(backend, "TagResource", ResourceArn=ARN, Tags=OURS | {RETENTION: "7"})
         face_id = index(backend, "eileen")
         (face,) = backend.gallery.faces("family", face_ids=[face_id])
+        assert (face.consent.subject == "everyone") is recorded
         left = face.consent.until - datetime.now(UTC)
         assert timedelta(days=days - 0.01) < left <= timedelta(days=days)
 
