@@ -12,6 +12,7 @@ from estimator_people import tallies
 from hypothesis import given
 from hypothesis import strategies as st
 
+from countenance.audit.intervals import Dependence, PairSums, dependent_zero_bound
 from countenance.audit.power import (
     WOLF_RATIO,
     design_effect,
@@ -50,6 +51,13 @@ def test_nobody_special_means_no_design_effect():
     assert design_effect(1e-3, 1000, 0.4) < design_effect(1e-3, 1000, 0.8)
 
 
+def zero_bound(fmr, people, ratio):
+    """The bound that an audit of so many people would give without an error."""
+    rho = ratio**2 / (1 + 2 * ratio**2)
+    rows, made = np.zeros(people), np.full(people, people - 1.0)
+    return dependent_zero_bound(PairSums(pairs_of(people), 0.0, 0.0, rows, made, known=Dependence(rho, rho, 50.0)))
+
+
 @given(st.sampled_from([1e-2, 1e-3, 1e-4, 1e-5, 1e-6]), st.integers(1, 9))
 def test_plan_gives_the_fewest_people(target, groups):
     found = plan(target, groups)
@@ -58,8 +66,9 @@ def test_plan_gives_the_fewest_people(target, groups):
     errors = target * pairs_of(found.dependent) / design_effect(target, found.dependent)
     fewer = target * pairs_of(found.dependent - 1) / design_effect(target, found.dependent - 1)
     assert errors >= 30 > fewer
-    assert found.certified == 2 * found.no_error
-    assert plan(target, groups, wolf_ratio=0.0).dependent == found.thirty_errors
+    assert zero_bound(target, found.certified // 2, 0.4) <= target < zero_bound(target, found.certified // 2 - 1, 0.4)
+    alone = plan(target, groups, wolf_ratio=0.0)
+    assert (alone.dependent, alone.certified) == (found.thirty_errors, 2 * found.no_error)
     assert f"{groups * found.no_error:,} in all" in found.sentences[0]
     assert ("groups" in found.sentences[0]) == (groups > 1)
 
@@ -70,7 +79,10 @@ def test_inverse_agrees():
         shows = plan(target, subjects=needed).shows
         assert shows.dependent == pytest.approx(target, rel=0.01)
         assert shows.smallest_fmr == pytest.approx(RULE_OF_3 / pairs_of(needed))
-        assert shows.references == math.floor(0.01 / shows.smallest_fmr)
+        assert shows.references == pytest.approx(0.01 / zero_bound(target, needed, 0.4), rel=1e-3, abs=1)
+        assert shows.references < 0.01 / shows.smallest_fmr
+        alone = plan(target, subjects=needed, wolf_ratio=0.0).shows
+        assert alone.references == math.floor(0.01 / alone.smallest_fmr)
     tiny = plan(1e-3, subjects=2)
     assert tiny.shows.smallest_fmr == tiny.shows.dependent == 1.0
     assert plan(1e-3, subjects=9).shows.dependent <= 1.0

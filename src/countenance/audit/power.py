@@ -83,7 +83,8 @@ class Shows:
 
     ``smallest_fmr``: the upper bound (97.5 %) when no error is seen, 3.69 / M. ``rule_of_30_fmr``: the FMR that is
     measured to within about 30 % (30 errors, Doddington et al. 2000), were comparisons independent; ``dependent``
-    the same with people who resemble many. ``references``: the largest gallery it could vouch for at FPIR 1 %.
+    the same with people who resemble many. ``references``: the largest gallery it could vouch for at FPIR 1 %, if no
+    error is seen and people do resemble many.
     """
 
     people: int
@@ -103,7 +104,8 @@ class Plan:
 
     ``no_error``: people needed to show the target if not one false match occurs. ``thirty_errors``: people needed to
     measure it, were comparisons independent. ``dependent``: the same with people who resemble many. ``certified``:
-    people needed to certify a threshold, half of whom choose and half check. ``shows``: what ``subjects`` people
+    people needed to certify a threshold if no error is seen (people resembling many allowed for), half of whom
+    choose and half check. ``shows``: what ``subjects`` people
     can show.
     """
 
@@ -163,13 +165,14 @@ def plan(
     no_error = people_for(RULE_OF_3 / target_fmr)
     thirty = people_for(RULE_OF_30 / target_fmr)
     dependent = _smallest(lambda n: _effective_errors(target_fmr, n, wolf_ratio) >= RULE_OF_30, thirty)
+    half = _smallest(lambda n: _evidence(target_fmr, n, wolf_ratio) >= RULE_OF_3, no_error)
     shows = None if subjects is None else _shows(subjects, wolf_ratio)
     told = [
         f"To show FMR {target_fmr:g} in each of {groups} group{'s' * (groups > 1)}"
         f" takes {no_error:,} people a group, if not one false match occurs ({no_error * groups:,} in all).",
         f"To measure it to within about 30 % takes {dependent:,} people a group, as some resemble many others"
         f" (assumed: wolf ratio {wolf_ratio:g}; {thirty:,} if nobody did).",
-        f"To certify a threshold for it takes {2 * no_error:,} people a group: half of them choose, half check.",
+        f"To certify a threshold for it takes {2 * half:,} people a group: half of them choose, half check.",
         _photos(dependent, groups, photos),
     ]
     if shows is not None:
@@ -178,7 +181,7 @@ def plan(
             f" measure one of {shows.dependent:.2g}, and vouch for a gallery of {shows.references:,} faces at FPIR 1 %."
         )
     return Plan(
-        target_fmr, groups, photos, wolf_ratio, no_error, thirty, dependent, 2 * no_error, subjects, shows, tuple(told)
+        target_fmr, groups, photos, wolf_ratio, no_error, thirty, dependent, 2 * half, subjects, shows, tuple(told)
     )
 
 
@@ -235,15 +238,30 @@ def _effective_errors(fmr: float, people: int, wolf_ratio: float) -> float:
     return fmr * pairs_of(people) / design_effect(fmr, people, wolf_ratio)
 
 
+def _evidence(fmr: float, people: int, wolf_ratio: float) -> float:
+    """Minus the logarithm of the chance that no error is seen: as in `dependent_zero_bound`, which stops at 3.69."""
+    expected = fmr * pairs_of(people)
+    excess = (design_effect(fmr, people, wolf_ratio) - 1.0) * (1.0 - fmr)
+    return expected * math.log1p(excess) / excess if excess > 1e-9 else expected
+
+
 def _shows(people: int, wolf_ratio: float) -> Shows:
     pairs = pairs_of(people)
     smallest, thirty = min(1.0, RULE_OF_3 / pairs), min(1.0, RULE_OF_30 / pairs)
-    low, high = math.log(thirty), 0.0
-    while high - low > 1e-3:  # effective errors rise with the rate
+    dependent = _rate(lambda p: _effective_errors(p, people, wolf_ratio) >= RULE_OF_30, thirty)
+    bound = _rate(lambda p: _evidence(p, people, wolf_ratio) >= RULE_OF_3, smallest)
+    return Shows(people, smallest, thirty, dependent, math.floor(FPIR / bound * (1 + 1e-12)))
+
+
+def _rate(enough: Callable[[float], bool], start: float) -> float:
+    """The smallest rate from ``start`` on that is enough; all larger ones are; 1 where none is."""
+    if start < 1.0 and enough(start):
+        return start
+    low, high = math.log(start), 0.0
+    while high - low > 1e-4:
         middle = (low + high) / 2
-        enough = middle < -1e-9 and _effective_errors(math.exp(middle), people, wolf_ratio) >= RULE_OF_30
-        low, high = (low, middle) if enough else (middle, high)
-    return Shows(people, smallest, thirty, math.exp(high), math.floor(FPIR / smallest))
+        low, high = (low, middle) if middle < -1e-9 and enough(math.exp(middle)) else (middle, high)
+    return math.exp(high)
 
 
 def _smallest(enough: Callable[[int], bool], start: int) -> int:
