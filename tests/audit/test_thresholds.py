@@ -16,7 +16,7 @@ from countenance.audit.rates import false_match, pair_sums
 from countenance.audit.simulate import Wolves, simulate_pair_sums
 from countenance.audit.subjecttail import SubjectTail
 from countenance.audit.sweep import tally
-from countenance.audit.thresholds import certify, choose, reference_group
+from countenance.audit.thresholds import certify, certify_each, choose, reference_group
 from countenance.errors import NotEnoughDataError
 
 PAGE = Path(__file__).parents[2] / "docs" / "estimators" / "thresholds.md"
@@ -150,6 +150,7 @@ def test_subject_tail_of_some_people():
     assert part.people == member.sum()
     for threshold in (0.5, 0.9):
         assert part.rate(threshold) == pytest.approx(fmr_by_hand(templates, threshold, member))
+        assert part.rates(np.array([0.99, threshold]))[1] == pytest.approx(part.rate(threshold), rel=1e-12)
 
 
 def test_subject_tail_refuses_what_it_cannot_count():
@@ -167,6 +168,8 @@ def test_subject_tail_refuses_what_it_cannot_count():
     nobody = tail.only(np.arange(200) == 7)
     with pytest.raises(NotEnoughDataError, match="two people"):
         nobody.rate(0.9)
+    with pytest.raises(NotEnoughDataError, match="two people"):
+        nobody.rates(np.array([0.9]))
     with pytest.raises(NotEnoughDataError, match="two people"):
         nobody.sums(0.9)
 
@@ -188,6 +191,12 @@ def test_certified_threshold_meets_the_target_in_the_worst_group_of_either_half(
     assert certificate.to_json()["groups"][0]["chosen_fmr"] == certificate.groups[0].chosen.value
     assert certify(found, groups, 0.1) == certificate
     assert certify(found, groups, 0.1, seed=1).threshold != certificate.threshold
+
+
+def test_several_targets_are_certified_as_each_would_be():
+    found = tallies(**LARGE)
+    groups, targets = found.groups(["gender"]), (0.2, 0.1, 0.05)
+    assert certify_each(found, groups, targets) == tuple(certify(found, groups, target) for target in targets)
 
 
 def test_groups_too_small_are_listed_and_never_pass():
