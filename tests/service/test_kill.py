@@ -14,6 +14,6 @@ def test_killed_at_random_moments(tmp_path: Path, store: str, request: pytest.Fi
     if store == "postgres":
         make: Callable[[], str] = request.getfixturevalue("new_database")
         database = make()
-    told = rounds(tmp_path, 4, database)
-    assert told.kills == 4
+    told = rounds(tmp_path, 3, database)
+    assert told.kills == 3
     assert len(told.enrolled) > 5
