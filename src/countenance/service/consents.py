@@ -86,13 +86,15 @@ class ConsentRegister:
             return self._found
 
     def _now(self) -> tuple[int, int, int] | None:
+        if self.path is None:
+            return None
         try:
-            about = self.path.stat() if self.path is not None else None
+            about = self.path.stat()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise PolicyError(f"{self.path}: the consent records cannot be read ({error.strerror})") from None
-        return None if about is None else (about.st_mtime_ns, about.st_size, about.st_ino)
+            raise PolicyError(f"{self.path.name}: the consent records cannot be read ({error.strerror})") from None
+        return about.st_mtime_ns, about.st_size, about.st_ino
 
 
 def read_consents(path: Path, policy: Policy | None = None) -> tuple[ConsentRow, ...]:
