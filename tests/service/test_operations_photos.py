@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from countenance.faces import Face
-from countenance.faces.quality import measure
 from countenance.ledger import Kind
 from countenance.service.backend import Backend
 from countenance.service.caller import Caller
@@ -102,9 +101,9 @@ def test_pose_has_the_signs_of_aws() -> None:
         for mirrored in (False, True):
             if mirrored:
                 points = (points * (-1, 1) + (wide, 0))[[1, 0, 2, 4, 3]]
-            quality = measure(np.full((150, 150, 3), 128, np.uint8), points, 0.9)
-            face = Face((0.0, 0.0, 1.0, 1.0), 0.9, tuple(map(tuple, points.tolist())), quality)
-            seen = Seen(wide, 1000, (face,), np.zeros((1, 150, 150, 3), np.uint8))
+            grey = np.full((150, 150, 3), 128, np.uint8)
+            face = Face((0.0, 0.0, 1.0, 1.0), 0.9, tuple(map(tuple, points.tolist())), grey)
+            seen = Seen(wide, 1000, (face,))
             pose = face_detail(seen, face)["Pose"]
             yaw = -answer["Pose"]["Yaw"] if mirrored else answer["Pose"]["Yaw"]
             for ours, theirs in ((pose["Yaw"], yaw), (pose["Pitch"], answer["Pose"]["Pitch"])):

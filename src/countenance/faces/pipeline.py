@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -36,13 +36,18 @@ class Face:
     """One face found in a photo; all places in pixels of the upright photo.
 
     ``box`` is (x, y, width, height); ``landmarks`` are the left eye, the right eye, the tip of the nose, the
-    left and the right corner of the mouth, as the reader sees them.
+    left and the right corner of the mouth, as the reader sees them; ``chip`` (side, side, 3) is for the embedder.
     """
 
     box: tuple[float, float, float, float]
     score: float
     landmarks: tuple[tuple[float, float], ...]
-    quality: quality.Quality
+    chip: NDArray[np.uint8] = field(repr=False, compare=False)
+
+    @cached_property
+    def quality(self) -> quality.Quality:
+        """What can be measured of it; measured when first asked for, since not every search asks."""
+        return quality.measure(self.chip, np.array(self.landmarks), self.score)
 
     def to_json(self) -> dict[str, Any]:
         """``box`` [x, y, width, height], ``score``, ``landmarks`` and ``quality``, in pixels of the upright photo."""
@@ -173,24 +178,17 @@ class Pipeline:
         Args:
             photo: (height, width, 3) uint8, as `load_image` gives it.
         """
-        return [face for face, _ in self.look(need("PIL.Image").fromarray(photo), threads=self.threads)]
+        return self.look(need("PIL.Image").fromarray(photo), threads=self.threads)
 
-    def look(self, photo: Any, *, most: int | None = None, threads: int = 1) -> list[tuple[Face, NDArray[np.uint8]]]:
-        """Find the faces of an upright Pillow photo, largest first, at most so many, each with its chip."""
-        found = sorted(self._found(photo, threads), key=_area, reverse=True)
-        return [self._measured(photo, one) for one in found[:most]]
+    def look(self, photo: Any, *, most: int | None = None, threads: int = 1) -> list[Face]:
+        """Find the faces of an upright Pillow photo, largest first, at most so many."""
+        found = sorted(self._found(photo, threads), key=_area, reverse=True)[:most]
+        return [Face(one.box, one.score, one.landmarks, self.chip(photo, np.array(one.landmarks))) for one in found]
 
     def _found(self, photo: Any, threads: int) -> list[Detection]:
         """Where the faces are, strongest first."""
         network = self._network(self.detector, threads)
         return detect.detect(photo, network, self.detector.card, self.detection_threshold)
-
-    def _measured(self, photo: Any, found: Detection) -> tuple[Face, NDArray[np.uint8]]:
-        """One face with its quality, measured on the chip that would be embedded; and that chip."""
-        points = np.array(found.landmarks)
-        chip = self.chip(photo, points)
-        measured = quality.measure(chip, points, found.score)
-        return Face(found.box, found.score, found.landmarks, measured), chip
 
     def chip(self, photo: Any, landmarks: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Cut one face out of a photo (array or Pillow image) as the embedder wants it; (side, side, 3) uint8."""

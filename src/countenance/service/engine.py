@@ -25,15 +25,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Seen:
-    """A photo that was looked at: its size in pixels, upright, and its faces, largest first.
-
-    ``chips`` (n, side, side, 3) are what the embedder takes, one for each face.
-    """
+    """A photo that was looked at: its size in pixels, upright, and its faces, largest first."""
 
     width: int
     height: int
     faces: tuple[Face, ...]
-    chips: NDArray[np.uint8]
 
 
 class Engine:
@@ -71,7 +67,7 @@ class Engine:
             return self._seconds
 
     def look(self, data: bytes, name: str = "Image") -> Seen:
-        """Find and measure the faces of a photo; ``name`` is what errors call it.
+        """Find the faces of a photo; ``name`` is what errors call it.
 
         Raises ImageError for anything but a sound JPEG or PNG, ImageTooLargeError for one with too many pixels.
         """
@@ -81,7 +77,9 @@ class Engine:
 
     def embed(self, seen: Seen, which: Sequence[int]) -> NDArray[np.float32]:
         """Templates of some of the faces, in one batch; (len(which), dim) float32."""
-        chips = seen.chips[list(which)]
+        if not which:
+            return np.zeros((0, self.pipeline.dim), np.float32)
+        chips = np.stack([seen.faces[number].chip for number in which])
         return self._at_work(lambda: self.pipeline.embed_faces(chips, threads=1))
 
     def warm(self) -> None:
@@ -97,9 +95,7 @@ class Engine:
 
     def _look(self, data: bytes, name: str) -> Seen:
         photo = decode(data, name=name, max_pixels=self.max_pixels)
-        found = self.pipeline.look(photo, most=MOST_FACES)
-        chips = np.stack([chip for _, chip in found]) if found else np.zeros((0, 1, 1, 3), np.uint8)
-        return Seen(photo.width, photo.height, tuple(face for face, _ in found), chips)
+        return Seen(photo.width, photo.height, tuple(self.pipeline.look(photo, most=MOST_FACES)))
 
     def _at_work(self, work: Callable[[], T]) -> T:
         def counted() -> T:

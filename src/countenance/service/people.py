@@ -41,7 +41,6 @@ class Probe:
     """The face that is searched with, of ``faces`` in the photo. Of the photo the ledger keeps a keyed digest."""
 
     photo: bytes = field(repr=False)
-    chip: NDArray[np.uint8] = field(repr=False)
     face: FoundFace
     faces: int
 
@@ -58,8 +57,8 @@ def probe_of(pipeline: Pipeline, photo: bytes, name: str, face: int | None = Non
         raise InputError(f"{name}: holds {len(found)} faces; say which with --face, from 1 for the largest on")
     if face is not None and not 1 <= face <= len(found):
         raise InputError(f"{name}: holds {len(found)} faces; there is no number {face}")
-    one, chip = found[(face or 1) - 1]
-    return Probe(photo, chip, one, len(found))
+    one = found[(face or 1) - 1]
+    return Probe(photo, one, len(found))
 
 
 def permissive(pipeline: Pipeline, certificate: Certificate | None) -> tuple[float | None, str]:
@@ -216,7 +215,7 @@ class Forgetting:
 
     def _vector(self, pipeline: Pipeline, probe: Probe) -> NDArray[np.float32]:
         """The probe's face as this pipeline's embedder sees it; cut out anew for another than the one that found it."""
-        chip = probe.chip
+        chip = probe.face.chip
         if pipeline is not self._pipeline:
             chip = pipeline.chip(decode(probe.photo), np.array(probe.face.landmarks))
         return np.asarray(pipeline.embed_faces(chip[None])[0])

@@ -60,7 +60,7 @@ def search(
             f"collection {collection}: holds vectors of the pipeline {about.pipeline[:12]}, and {pipeline.name} "
             f"({pipeline.digest[:12]}) runs here; name that one with --pipeline"
         )
-    (vector,) = pipeline.embed_faces(probe.chip[None])
+    (vector,) = pipeline.embed_faces(probe.face.chip[None])
     mac = desk.gallery.probe_mac(probe.photo)
     found = desk.gallery.search(collection, vector, decision.permit, probe_mac=mac)
     measured = asdict(probe.face.quality) | {"faces": float(probe.faces)}
