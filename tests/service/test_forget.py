@@ -244,7 +244,7 @@ def test_a_collection_of_another_model_is_searched_with_that_model(
             found = probe_of(other, photo(who), who)
             face = backend.gallery.faces("family")[0]
             new = NewFace(
-                vector=other.embed_faces(found.chip[None])[0],
+                vector=other.embed_faces(found.face.chip[None])[0],
                 consent=face.consent,
                 image_id="i",
                 box=face.box,
