@@ -140,8 +140,12 @@ class Spread:
 
 
 def _tied(place: FloatArray, error: FloatArray) -> FloatArray:
-    """(g,) the places, with those less than a standard error from the lowest moved there, likewise from the highest."""
+    """(g,) the places, with those that cannot be told from the lowest moved there, likewise to the highest.
+
+    Not told apart are two that differ by less than sqrt(2 ln g) standard errors: about the largest of g normal numbers.
+    """
     tied = place.copy()
+    error = error * math.sqrt(2.0 * math.log(place.size))
     low, high = int(np.argmin(place)), int(np.argmax(place))
     up, down = place - place[low], place[high] - place
     tied[(up <= down) & (up < np.hypot(error, error[low]))] = place[low]
