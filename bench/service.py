@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -302,16 +302,30 @@ def outside_networks(folder: Path, count: int) -> dict[str, object]:
             for operation, name in (("IndexFaces", "index"), ("SearchFacesByImage", "search_by_image")):
                 bodies = [_asked(photo) for photo in found]
                 for body in bodies[:3]:
-                    send(Request(operation, body))
+                    send(_Signed(operation, body))
                 spent.clear()
+                _Signed.seconds.clear()
                 processor = time.process_time()
                 for number in range(count):
-                    status, answer = send(Request(operation, bodies[number % len(bodies)]))
+                    status, answer = send(_Signed(operation, bodies[number % len(bodies)]))
                     if status != 200:
                         raise AssertionError(answer)
-                share = 1 - sum(spent) / (time.process_time() - processor)
+                share = 1 - sum(spent) / (time.process_time() - processor - sum(_Signed.seconds))
                 figures[f"service_{name}_outside_networks_share{suffix}"] = round(share, 4)
     return figures
+
+
+class _Signed(Request):
+    """A request that keeps the time of its signing apart: that is the client's work."""
+
+    seconds: ClassVar[list[float]] = []
+
+    def headers(self, key: tuple[str, str], host: str) -> dict[str, str]:
+        started = time.thread_time()
+        try:
+            return super().headers(key, host)
+        finally:
+            self.seconds.append(time.thread_time() - started)
 
 
 @contextmanager
