@@ -249,6 +249,13 @@ def test_too_many_connections_are_told(tight: Running) -> None:
     try:
         with pytest.raises(ClientError, match="ThrottlingException"):
             tight.client().list_collections()
+        with pytest.raises(ClientError, match="AccessDeniedException"):  # strangers do not hear how it stands
+            tight.client(key=("AKIAABCDEFGHIJKLMNOP", "s" * 40)).list_collections()
+        _, _, body = tight.page("/", "POST", b"{}")
+        assert json.loads(body)["__type"] == "AccessDeniedException"
+        idle += [socket.create_connection(("127.0.0.1", tight.port), 10) for _ in range(60)]
+        with pytest.raises(OSError, match=r"reset|closed|without response|Broken"):
+            tight.page("/", "POST", b"{}")
     finally:
         for connection in idle:
             connection.close()

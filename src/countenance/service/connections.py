@@ -5,6 +5,7 @@ and for a body that nobody reads any more. And what it says of garbage is not wh
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -22,20 +23,30 @@ _DRAIN = 5.0  # the same for a long answer on a connection that closes behind it
 _GARBAGE = WireError("AccessDeniedException", "This is not HTTP as this server speaks it")
 
 
-def protocol(most: int, header_seconds: float, body_seconds: float, metrics: Metrics) -> type[H11Protocol]:
-    """The protocol of one server: at most ``most`` connections, each with so much time for a header and for a body."""
+def protocol(
+    most: int, header_seconds: float, body_seconds: float, metrics: Metrics, claimed: Callable[[str], object]
+) -> type[H11Protocol]:
+    """The protocol of one server: at most ``most`` connections, each with so much time for a header and for a body.
+
+    As many again are told that there are too many, once their header names a key that exists (``claimed`` raises
+    WireError for any other); beyond those, connections are cut.
+    """
 
     class Connection(H11Protocol):
         def __init__(self, *given: Any, **more: Any) -> None:
             super().__init__(*given, **more)
             self._deadline: asyncio.TimerHandle | None = None
             self._refused = False
+            self._head: bytes | None = None  # of a connection too many, as far as it has come
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > most:
+            if len(self.connections) > 2 * most:
                 metrics.throttled("connections")
-                self._turn_away(throttled("too many connections"))
+                transport.abort()
+            elif len(self.connections) > most:
+                self._head = b""
+                self._expect(_LINGER)
             else:
                 self._expect(header_seconds)
 
@@ -45,6 +56,9 @@ def protocol(most: int, header_seconds: float, body_seconds: float, metrics: Met
 
         def data_received(self, data: bytes) -> None:
             if self._refused:
+                return
+            if self._head is not None:
+                self._overfull(data)
                 return
             if self._deadline is None:
                 self._expect(header_seconds)
@@ -72,6 +86,19 @@ def protocol(most: int, header_seconds: float, body_seconds: float, metrics: Met
         def send_400_response(self, msg: str) -> None:  # noqa: ARG002
             self._turn_away(_GARBAGE)
 
+        def _overfull(self, data: bytes) -> None:
+            """Only who names a key hears that there are too many connections; nothing else of the request is read."""
+            self._head = ((self._head or b"") + data)[:HEADER_BYTES]
+            if b"\r\n\r\n" not in self._head and len(self._head) < HEADER_BYTES:
+                return
+            metrics.throttled("connections")
+            try:
+                claimed(_authorization(self._head))
+            except WireError as error:
+                self._turn_away(error)
+            else:
+                self._turn_away(throttled("too many connections"))
+
         def _turn_away(self, error: WireError) -> None:
             """Answer before anything was asked, and let the client read it: closing at once would take it away."""
             self._refused = True
@@ -95,3 +122,12 @@ def protocol(most: int, header_seconds: float, body_seconds: float, metrics: Met
             self._deadline = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
 
     return Connection
+
+
+def _authorization(head: bytes) -> str:
+    """The header of that name in the beginning of a request; empty where there is none."""
+    for line in head.split(b"\r\n\r\n")[0].split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"authorization":
+            return value.strip().decode("latin-1")
+    return ""

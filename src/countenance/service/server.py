@@ -54,9 +54,10 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         keyring = KeyRing(settings.data)
         keyring.keys()  # a file that is wrong is said now
         upkeep = Upkeep(backend.gallery, backend.desk, metrics, settings.data, settings.upkeep_seconds)
+        verifier = Verifier(keyring)
         service = Service(
             backend,
-            Verifier(keyring),
+            verifier,
             _limits(settings),
             metrics,
             ready=upkeep.fault,
@@ -64,7 +65,7 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         )
         opened.callback(service.close)
         opened.enter_context(upkeep)
-        server = _Server(_configured(settings, service, metrics))
+        server = _Server(_configured(settings, service, metrics, verifier))
         server.listen()  # before anybody is told that it is there
         for line in _said(settings, listener, backend, keyring):
             tell(line)
@@ -95,8 +96,10 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _configured(settings: Settings, service: Service, metrics: Metrics) -> uvicorn.Config:
-    connection = protocol(settings.max_connections, settings.header_seconds, settings.body_seconds, metrics)
+def _configured(settings: Settings, service: Service, metrics: Metrics, verifier: Verifier) -> uvicorn.Config:
+    connection = protocol(
+        settings.max_connections, settings.header_seconds, settings.body_seconds, metrics, verifier.claimed
+    )
     config = uvicorn.Config(
         service.app,
         http=connection,
