@@ -102,6 +102,19 @@ def test_saved_tallies_give_the_same_rates_and_hold_no_name(templates: Path, tmp
     assert b"s17" not in kept.read_bytes()
 
 
+def test_the_embedded_audit_offers_a_certificate_that_is_then_made(
+    templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    offer = "To let a server search with what was measured here: countenance "
+    found = run("audit")
+    assert found.exit_code == 0, found.output + found.stderr
+    (line,) = (one for one in found.stdout.splitlines() if one.startswith(offer))
+    assert run(*line.removeprefix(offer).split()).exit_code == 0
+    assert run("certificate", "verify", "countenance-data/certificate.json").exit_code == 0
+    assert offer not in run("audit", templates, "--out", "own").stdout
+
+
 def test_json_goes_to_standard_output(templates: Path, tmp_path: Path) -> None:
     found = run("audit", templates, "--out", tmp_path / "a", "--json")
     assert json.loads(found.stdout)["counts"]["subjects"] == 40

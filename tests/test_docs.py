@@ -104,13 +104,13 @@ def counter(place: Path) -> dict[str, str]:
             gallery.create_collection(
                 name, occasion, pipeline=pipeline.digest, metric=pipeline.metric, dimension=pipeline.dim
             )
-            ((_, chip),) = pipeline.look(decode(place / photo))[:1]
+            (found,) = pipeline.look(decode(place / photo))[:1]
             consent = Consent(
                 subject="s-0018", purpose="evaluation", basis="consent", notice="-", given=now,
                 until=now + timedelta(days=9), withdraw="-",
             )  # fmt: skip
             face = NewFace(
-                vector=pipeline.embed_faces(chip[None])[0], consent=consent, image_id="i", box=Box(0, 0, 1, 1),
+                vector=pipeline.embed_faces(found.chip[None])[0], consent=consent, image_id="i", box=Box(0, 0, 1, 1),
                 confidence=99.0, external_image_id=photo,
             )  # fmt: skip
             gallery.enrol(name, [face], occasion, pipeline=pipeline.digest)

@@ -12,6 +12,8 @@ import click
 from countenance.cli.common import AS_JSON, FILE, PIPELINE, QUIET, pipeline_of, print_json, progress
 from countenance.errors import UnavailableError
 
+_CERTIFY = "countenance certify --key countenance-data/ledger.key --out countenance-data/certificate.json"
+
 
 @click.command()
 @click.argument("source", required=False, type=FILE, metavar="[INPUT]")
@@ -94,6 +96,8 @@ def audit(
         click.echo(written.audit_json.read_text(encoding="utf-8"), nl=False)
     else:
         report.print_summary(result, written.report_html)
+        if source is None and probes is None:
+            click.echo(f"To let a server search with what was measured here: {_CERTIFY}")
 
 
 @click.command()
