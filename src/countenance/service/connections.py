@@ -29,7 +29,7 @@ def protocol(
     """The protocol of one server: at most ``most`` connections, each with so much time for a header and for a body.
 
     As many again are told that there are too many, once their header names a key that exists (``claimed`` raises
-    WireError for any other); beyond those, connections are cut.
+    WireError for any other); beyond those, all are told at once, and nothing is read.
     """
 
     class Connection(H11Protocol):
@@ -43,7 +43,7 @@ def protocol(
             super().connection_made(transport)
             if len(self.connections) > 2 * most:
                 metrics.throttled("connections")
-                transport.abort()
+                self._turn_away(throttled("too many connections"))
             elif len(self.connections) > most:
                 self._head = b""
                 self._expect(_LINGER)
