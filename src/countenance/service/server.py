@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from countenance.service import logs
 from countenance.service.admission import Limits
 from countenance.service.app import Service
 from countenance.service.backend import Backend
-from countenance.service.connections import HEADER_BYTES, protocol
+from countenance.service.connections import HEADER_BYTES, Bounds, Connection
 from countenance.service.consents import ConsentRegister
 from countenance.service.desk import CertificateFile, Desk
 from countenance.service.folder import hold, make_folder, not_taken_back, service_key
@@ -97,12 +98,10 @@ class _Server(uvicorn.Server):
 
 
 def _configured(settings: Settings, service: Service, metrics: Metrics, verifier: Verifier) -> uvicorn.Config:
-    connection = protocol(
-        settings.max_connections, settings.header_seconds, settings.body_seconds, metrics, verifier.claimed
-    )
+    bounds = Bounds(settings.max_connections, settings.header_seconds, settings.body_seconds, metrics, verifier.claimed)
     config = uvicorn.Config(
         service.app,
-        http=connection,
+        http=partial(Connection, bounds),  # type: ignore[arg-type]  # called as the class would be
         ws="none",
         lifespan="off",
         log_config=None,

@@ -17,7 +17,7 @@ from countenance.service.quality import reasons
 from countenance.service.shapes import bounding_box, box_of, face_detail, face_match, user_match
 from countenance.service.sheets import open_for_review
 
-__all__ = ["open_review_of", "search_faces", "search_faces_by_image", "search_users", "search_users_by_image"]
+__all__ = ["search_faces", "search_faces_by_image", "search_users", "search_users_by_image"]
 
 _SIMILARITY = 80.0
 _MOST = 80
@@ -94,11 +94,6 @@ def search_users_by_image(backend: Backend, call: Call, params: Params) -> Answe
     } | _users(backend, call, leave, found)
 
 
-def open_review_of(backend: Backend, call: Call, decision: Decision, found: Found) -> Answer:
-    """Keep what was found for two reviewers; what the answer says of it: ``{"Id": ..., "State": "open"}``."""
-    return open_for_review(backend.desk, call, decision, found)
-
-
 def _leave(backend: Backend, call: Call, params: Params, asked: tuple[str, str]) -> _Leave:
     """Ask for leave to search; ``asked`` names the members. Raises Refused, NotFoundError, WireError."""
     threshold, most = asked
@@ -156,7 +151,7 @@ def _about(backend: Backend, call: Call, leave: _Leave, found: Found, matches: s
         "Countenance": in_force(leave.decision, found.entry),
     }
     if leave.decision.review and found.candidates:
-        said["Countenance"]["Review"] = open_review_of(backend, call, leave.decision, found)
+        said["Countenance"]["Review"] = open_for_review(backend.desk, call, leave.decision, found)
         said[matches] = [{"Similarity": leave.curve.similarity(one.score)} for one in found.candidates]
     return said
 
