@@ -103,41 +103,63 @@ def best(scores: Any, rows: Any, skip: Any, order: Any, mate: Any, above: Any, b
 
 
 @compiled
-def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, hist: Any, place: Any, codes: Any, tail: Any) -> Any:
+def binned(line: Any, scale: Any, offset: Any, bins: Any) -> None:
+    """The regular bin of each score of a row, exact in float32; what lies below the grid goes to the first."""
+    first, lowest = np.float32(offset), np.float32(0)
+    for j in range(line.size):
+        bins[j] = np.uint16(np.int32(max(np.floor(line[j] * scale) - first, lowest)))
+
+
+@compiled
+def counted(bins: Any, places: Any, marks: Any, hist: Any, codes: Any, marked: Any, found: Any) -> Any:
+    """Count bins and write their ``marks`` to ``codes``; returns ``found`` and the places then in ``marked``.
+
+    Of ``places`` (start, end, step, shift), bin j * step belongs to place shift + j. Unsigned numbers spare the check
+    for negative places, which takes as long as the counting.
+    """
+    start, end, step, shift = places
+    for j in range(start, end):
+        k = np.uint64(bins[np.uint64(j * step)])
+        hist[k] += np.uint32(1)
+        r = marks[k]
+        codes[np.uint64(shift + j)] = r
+        if r >= SPLIT:
+            marked[found] = shift + j
+            found += 1
+    return found
+
+
+@compiled
+def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, hist: Any, codes: Any, tail: Any) -> Any:
     """Score rows first to last of a tile and count them by regular bin; returns the tail's length.
 
-    Dot products in ``scores`` become scores. Columns skip[0, p] to skip[1, p] are passed over. The rung of column j
-    goes to codes[p, place[j]]: there the first templates of all subjects come first, then the second ones, for
-    `levels`. ``watched`` is ``lut`` with `SPLIT` in every bin from the tail's cut on.
+    Dot products in ``scores`` become scores. Right subjects skip[0, p] to skip[1, p] are passed over. The rungs go to
+    ``codes``, for `levels`: in each row the first templates of all right subjects come first, then the second ones.
+    ``watched`` is ``lut`` with `SPLIT` in every bin from the tail's cut on.
     """
-    first, last, euclidean = rows
+    first, last, size, euclidean = rows
     scale, offset, lut, ladder, watched = grid
     tail_s, tail_l, tail_r, tail_n, cut = tail
     wide = scores.shape[1]
-    bins = np.empty(wide, np.int32)
-    straight = place.size == 0  # one template each: the columns are in order
+    people = wide // size
+    bins, marked = np.empty(wide, np.uint16), np.empty(wide, np.int32)
     for p in range(first, last):
-        line = scores[p]
+        line, rungs, found = scores[p], codes[p], 0
         row_scores(line, norms[0][p], norms[1], euclidean)
-        for j in range(wide):
-            bins[j] = max(np.int32(np.floor(line[j] * scale)) - offset, np.int32(0))
-        for j in range(skip[0, p], skip[1, p]):
-            codes[p, j if straight else place[j]] = 0
-        for part in range(2):
-            start, end = (0, skip[0, p]) if part == 0 else (skip[1, p], wide)
-            for j in range(start, end):
-                k = bins[j]
-                hist[k] += 1
-                r = watched[k]
-                if r >= SPLIT:  # rare: the bin is split, or so high that the comparison is listed
-                    r = lut[k] if lut[k] < SPLIT else rung_of(line[j], ladder)
-                    if k >= cut:
-                        tail_s[tail_n], tail_l[tail_n], tail_r[tail_n] = line[j], p, j
-                        tail_n += 1
-                if straight:
-                    codes[p, j] = r
-                else:
-                    codes[p, place[j]] = r
+        binned(line, scale, offset, bins)
+        for slot in range(size):
+            shift = slot * people
+            rungs[shift + skip[0, p] : shift + skip[1, p]] = 0
+            before, after = (0, skip[0, p], size, shift), (skip[1, p], people, size, shift)
+            found = counted(bins[slot:], before, watched, hist, rungs, marked, found)
+            found = counted(bins[slot:], after, watched, hist, rungs, marked, found)
+        for place in marked[:found]:  # rare: the bin is split, or so high that the comparison is listed
+            j = place % people * size + place // people
+            k = bins[j]
+            rungs[place] = lut[k] if lut[k] < SPLIT else rung_of(line[j], ladder)
+            if k >= cut:
+                tail_s[tail_n], tail_l[tail_n], tail_r[tail_n] = line[j], p, j
+                tail_n += 1
     return tail_n
 
 
@@ -147,7 +169,8 @@ def levels(codes: Any, blocks: Any, sizes: Any, c: Any, row: Any, col: Any, squa
 
     All left subjects have ``sizes[0]`` templates, all right ones ``sizes[1]``. ``c`` is room for one count a right
     subject. ``row`` (left subjects, L + 1) is written, ``col`` (L + 1, right subjects) and ``squares`` (L + 1) are
-    added to. Loops over right subjects are straight, so that the compiler takes many at once.
+    added to. Loops over right subjects are straight, and their sums as narrow as they may be, so that the compiler
+    takes many at once.
     """
     first, last = blocks
     m, n = sizes
@@ -164,14 +187,14 @@ def levels(codes: Any, blocks: Any, sizes: Any, c: Any, row: Any, col: Any, squa
         for r in range(1, top + 1):
             level = np.uint8(r)
             into = col[r]
-            total = np.int32(0)
             if m * n == 1:
                 line = codes[i]
+                few = np.uint16(0)
                 for j in range(people):
                     hit = line[j] >= level
                     into[j] += hit
-                    total += hit
-                row[i, r] = total
+                    few = np.uint16(few + np.uint16(hit))
+                row[i, r] = few
                 continue
             c[:] = 0
             for p in range(i * m, i * m + m):
@@ -179,7 +202,7 @@ def levels(codes: Any, blocks: Any, sizes: Any, c: Any, row: Any, col: Any, squa
                     line = codes[p, slot * people : slot * people + people]
                     for j in range(people):
                         c[j] += line[j] >= level
-            square = np.int32(0)
+            total, square = np.int32(0), np.int32(0)
             for j in range(people):
                 into[j] += c[j]
                 x = np.int32(c[j])

@@ -89,12 +89,10 @@ class Worker:
         plan, rows = self.plan, (0, len(scores))
         rungs = len(plan.grid.ladder) + 1
         sizes, people = (left.size, right.size), right.last - right.first
-        straight = 0 if right.size == 1 else people * right.size
-        place = np.arange(straight, dtype=np.int32).reshape(right.size, -1).T.ravel()
         hist, col = np.zeros(len(plan.grid.base) + 1, np.uint32), np.zeros((rungs, people), np.uint16)
         norms = plan.left.norms[left.start : left.end], plan.right.norms[right.start : right.end]
         listed = kernels.flat(
-            *(scores, (*rows, plan.euclidean), norms, skip, self._grid, hist, place, codes),
+            *(scores, (*rows, right.size, plan.euclidean), norms, skip // right.size, self._grid, hist, codes),
             (*self._tail, 0, self.sums.tail.cut),
         )
         squares = np.zeros(rungs, np.int64)
