@@ -91,8 +91,8 @@ class Best:
 class Sums:
     """Sums over some tiles of one plan; `merge` adds those of other tiles, in any order, with the same result.
 
-    Arrays that end in L + 1 count comparisons at or above each rung, from the second place on; ``row`` and ``col`` are
-    (subjects of the side, C, L + 1); ``squares``, ``count_squares``, ``cross`` are (P, L + 1).
+    Arrays with L + 1 places count comparisons at or above each rung, from the second place on; ``row`` and ``col`` are
+    (C, L + 1, subjects of the side); ``squares``, ``count_squares``, ``cross`` are (P, L + 1).
     Fields named ``_weight`` and ``squares`` are fixed point, in units of 2 ** -plan.unit_bits. Where every subject pair
     has as many comparisons (plan.share), those named ``_weight`` are empty: `weights` has them.
     """
@@ -116,11 +116,11 @@ class Sums:
         most = max(int(a.sizes.max()) * len(b.order) for a, b in ((plan.left, plan.right), (plan.right, plan.left)))
         kind = np.int32 if most < 2**31 else np.int64
         some = 0 if plan.share else 1
-        row = np.zeros((len(plan.left.subject), plan.cells, rungs), kind)
+        row = np.zeros((plan.cells, rungs, len(plan.left.subject)), kind)
         row_weight = np.zeros(tuple(n * some for n in row.shape), np.int64)
         col, col_weight = row, row_weight
         if not plan.symmetric:
-            col = np.zeros((len(plan.right.subject), plan.cells, rungs), kind)
+            col = np.zeros((plan.cells, rungs, len(plan.right.subject)), kind)
             col_weight = np.zeros(tuple(n * some for n in col.shape), np.int64)
         hist, hist_weight = np.zeros((pairs, bins), np.int64), np.zeros((pairs * some, bins), np.int64)
         squares, count_squares, cross = (np.zeros((pairs, rungs), np.int64) for _ in range(3))

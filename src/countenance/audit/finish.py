@@ -96,10 +96,10 @@ def _split(plan: Plan, sums: Sums) -> tuple[IntArray, FloatArray]:
 
 def _pair_totals(plan: Plan, rows: IntArray) -> IntArray:
     """(P, L) sums of the row sums over each cell pair; in a symmetric sweep a pair within a cell is in two rows."""
-    by_cell = np.zeros((plan.cells, *rows.shape[1:]), np.int64)
-    for cell in range(plan.cells):
-        by_cell[cell] = rows[plan.left.cell == cell].sum(axis=0, dtype=np.int64)
-    reached = by_cell[..., 1:]
+    reached = np.zeros((plan.cells, plan.cells, rows.shape[1] - 1), np.int64)
+    for cell in range(plan.cells):  # subjects are sorted by cell
+        first, last = np.searchsorted(plan.left.cell, [cell, cell + 1])
+        reached[cell] = rows[:, 1:, first:last].sum(axis=2, dtype=np.int64)
     if not plan.symmetric:
         return reached.reshape(-1, reached.shape[-1])
     reached[np.diag_indices(plan.cells)] //= 2
@@ -131,12 +131,12 @@ def _margin(
     """(rows, row_counts, row_pairs, row_comparisons) of one side, spread over all subjects."""
     shape = (len(plan.grid.ladder), subjects, plan.cells)
     rows, row_counts = np.zeros(shape, np.float32), np.zeros(shape, np.int64)
-    reached = counts[..., 1:]
-    row_counts[:, side.subject] = np.moveaxis(reached, -1, 0)
     for rung in range(shape[0]):
-        rows[rung, side.subject] = weights(
-            plan, reached[..., rung], weighted[..., 1 + rung] if weighted.size else weighted
-        )
+        row_counts[rung, side.subject] = counts[:, 1 + rung].T
+        if plan.share:
+            rows[rung] = weights(plan, row_counts[rung], weighted)
+        else:
+            rows[rung, side.subject] = weights(plan, row_counts[rung], weighted[:, 1 + rung].T)
     partners = np.tile(np.bincount(other.cell, minlength=plan.cells), (len(side.subject), 1))
     met = np.tile(np.bincount(other.cell, other.sizes, plan.cells).astype(np.int64), (len(side.subject), 1))
     _, i, j = np.intersect1d(side.subject, other.subject, assume_unique=True, return_indices=True)

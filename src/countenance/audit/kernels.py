@@ -89,7 +89,7 @@ def best(scores: Any, rows: Any, skip: Any, order: Any, mate: Any, above: Any, b
     last_place = best_s.shape[1] - 1
     for p in range(first, last):
         for part in range(2):
-            start, end = (0, skip[0, p]) if part == 0 else (skip[1, p], scores.shape[1])
+            start, end = (0, skip[0, p]) if part == 0 else (skip[1, p], order.size)
             reached = 0
             for j in range(start, end):
                 reached += scores[p, j] >= mate[p0 + p]
@@ -140,11 +140,11 @@ def flat(scores: Any, rows: Any, norms: Any, skip: Any, grid: Any, hist: Any, co
     first, last, size, euclidean = rows
     scale, offset, lut, ladder, watched = grid
     tail_s, tail_l, tail_r, tail_n, cut = tail
-    wide = scores.shape[1]
+    wide = codes.shape[1]
     people = wide // size
     bins, marked = np.empty(wide, np.uint16), np.empty(wide, np.int32)
     for p in range(first, last):
-        line, rungs, found = scores[p], codes[p], 0
+        line, rungs, found = scores[p, :wide], codes[p], 0
         row_scores(line, norms[0][p], norms[1], euclidean)
         binned(line, scale, offset, bins)
         for slot in range(size):
@@ -168,7 +168,7 @@ def levels(codes: Any, blocks: Any, sizes: Any, c: Any, row: Any, col: Any, squa
     """Comparisons at or above each rung, of left subjects first to last: per left and per right subject, and squared.
 
     All left subjects have ``sizes[0]`` templates, all right ones ``sizes[1]``. ``c`` is room for one count a right
-    subject. ``row`` (left subjects, L + 1) is written, ``col`` (L + 1, right subjects) and ``squares`` (L + 1) are
+    template. ``row`` (left subjects, L + 1) is written, ``col`` (L + 1, right subjects) and ``squares`` (L + 1) are
     added to. Loops over right subjects are straight, and their sums as narrow as they may be, so that the compiler
     takes many at once.
     """
@@ -198,10 +198,13 @@ def levels(codes: Any, blocks: Any, sizes: Any, c: Any, row: Any, col: Any, squa
                 continue
             c[:] = 0
             for p in range(i * m, i * m + m):
-                for slot in range(n):
-                    line = codes[p, slot * people : slot * people + people]
-                    for j in range(people):
-                        c[j] += line[j] >= level
+                line = codes[p]
+                for j in range(wide):
+                    c[j] += line[j] >= level
+            for slot in range(1, n):
+                part = c[slot * people : slot * people + people]
+                for j in range(people):
+                    c[j] += part[j]
             total, square = np.int32(0), np.int32(0)
             for j in range(people):
                 into[j] += c[j]

@@ -36,7 +36,7 @@ class Worker:
         self.sums = Sums.empty(plan, mate is not None)
         self.mate = np.zeros(0, np.float32) if mate is None else np.where(np.isneginf(mate), np.float32(np.inf), mate)
         room = plan.left.widest * plan.right.widest
-        self._scores = np.empty(room, np.float32)
+        self._scores = np.empty((plan.left.widest, _row_length(plan.right.widest)), np.float32)
         self._codes = np.empty(room, np.uint8)
         self._tail = (np.empty(room, np.float32), np.empty(room, np.int32), np.empty(room, np.int32))
         self._grid = self._watching()
@@ -52,7 +52,7 @@ class Worker:
         """Add one tile."""
         left, right = self.plan.left.panels[tile[0]], self.plan.right.panels[tile[1]]
         shape = left.end - left.start, right.end - right.start
-        scores = self._scores[: shape[0] * shape[1]].reshape(shape)
+        scores = self._scores[: shape[0], : shape[1]]
         vectors = self.plan.left.vectors[left.start : left.end], self.plan.right.vectors[right.start : right.end]
         diagonal = self.plan.symmetric and tile[0] == tile[1]
         step = DIAGONAL if diagonal else shape[0]  # below the diagonal nothing is looked at
@@ -69,6 +69,7 @@ class Worker:
         rungs = len(self.plan.grid.ladder) + 1
         row = np.empty((left.last - left.first, rungs), np.int32)
         codes = self._codes[: scores.size].reshape(scores.shape)
+        scores = self._scores[: len(scores)]  # the loops are faster over whole rows, which lie one after the other
         skip = self._skip(left, right, diagonal)
         found = self._counted(scores, left, right, row, codes, skip)
         self._add(found, row, left, right)
@@ -96,7 +97,7 @@ class Worker:
             (*self._tail, 0, self.sums.tail.cut),
         )
         squares = np.zeros(rungs, np.int64)
-        room = np.empty(people, np.uint8 if left.size * right.size < 256 else np.uint16)
+        room = np.empty(codes.shape[1], np.uint8 if left.size * right.size < 256 else np.uint16)
         kernels.levels(codes, (0, len(row)), sizes, room, row, col, squares)
         if self.sums.best is not None:
             found = self.sums.best
@@ -112,19 +113,19 @@ class Worker:
         plan, sums = self.plan, self.sums
         n, pair = left.size * right.size, plan.cell_pair(left.cell, right.cell)
         one = plan.weight(n)
-        hist, cols = found.hist[:-1].astype(np.int64), found.col.T.astype(np.int32)
+        hist, rows, columns = found.hist[:-1], slice(left.first, left.last), slice(right.first, right.last)
         sums.hist[pair] += hist
-        sums.row[left.first : left.last, right.cell] += row
-        sums.col[right.first : right.last, left.cell] += cols
+        sums.row[right.cell, :, rows] += row.T
+        sums.col[left.cell, :, columns] += found.col
         reached = row.sum(axis=0, dtype=np.int64)
         squares = found.squares if n > 1 else reached
         sums.count_squares[pair] += squares
         sums.cross[pair] += reached * n
         sums.squares[pair] += np.rint(squares * (plan.unit / (n * n))).astype(np.int64)
         if not plan.share:
-            sums.hist_weight[pair] += hist * one
-            sums.row_weight[left.first : left.last, right.cell] += row.astype(np.int64) * one
-            sums.col_weight[right.first : right.last, left.cell] += cols.astype(np.int64) * one
+            sums.hist_weight[pair] += hist * np.int64(one)
+            sums.row_weight[right.cell, :, rows] += row.T * np.int64(one)
+            sums.col_weight[left.cell, :, columns] += found.col * np.int64(one)
 
     def _uneven(self, scores: Float32Array, left: Panel, right: Panel, diagonal: bool) -> None:
         """A tile of people with different numbers of templates."""
@@ -144,7 +145,7 @@ class Worker:
             self._grid,
             plan.unit,
             (
-                *(sums.hist[pair], sums.hist_weight[pair], sums.row[:, right.cell], sums.row_weight[:, right.cell]),
+                *(sums.hist[pair], sums.hist_weight[pair], sums.row[right.cell].T, sums.row_weight[right.cell].T),
                 *(col, col_weight, sums.squares[pair], sums.count_squares[pair], sums.cross[pair]),
             ),
             (*self._tail, 0, sums.tail.cut),
@@ -153,8 +154,8 @@ class Worker:
                 *(best.score, best.reference),
             ),
         )
-        sums.col[right.first : right.last, left.cell] += col.astype(sums.col.dtype)
-        sums.col_weight[right.first : right.last, left.cell] += col_weight
+        sums.col[left.cell, :, right.first : right.last] += col.T.astype(sums.col.dtype)
+        sums.col_weight[left.cell, :, right.first : right.last] += col_weight.T
         self._keep(int(listed), left.start, right.start)
 
     def _keep(self, count: int, p0: int, q0: int) -> None:
@@ -166,6 +167,11 @@ class Worker:
         if tail.size > 2 * TAIL:
             self.sums.tail = tail.shortened(self.plan)
             self._grid = self._watching()
+
+
+def _row_length(columns: int) -> int:
+    """Numbers in a row of scores: a few more than ``columns``, lest all rows begin at the same place of the cache."""
+    return (columns // 64 + 1) * 64 + 32
 
 
 def _even(left: Panel, right: Panel) -> bool:
