@@ -130,31 +130,58 @@ class PairRates:
 
     def _partners(self, rung: int) -> tuple[FloatArray, FloatArray, FloatArray | None, FloatArray | None]:
         """Row sums of the group's subjects over their partners; of a search or of two groups, the partners' too."""
-        sums, group, other = self._sums, self._group, self._other
-        rows, made = (sums.rows, sums.row_pairs) if self._by_subject else (sums.row_counts, sums.row_comparisons)
-        partners = group if other is None else other
-        here, there = self._tallies.subjects_in(group), self._tallies.subjects_in(partners)
-        first = _rows(rows[rung], here, partners.cells), _rows(made, here, partners.cells)
+        (here, there), (cells, partners), (made, back_made) = self._members, self._sides, self._made
+        found = _rows(self._here[0][rung], here, partners)
+        back = None if self._there is None else _rows(self._there[0][rung], there, cells)
+        return found, made, back, back_made
+
+    @cached_property
+    def _made(self) -> tuple[FloatArray, FloatArray | None]:
+        """The number of pairs, or comparisons, that the row sums are over."""
+        (here, there), (cells, partners) = self._members, self._sides
+        back = None if self._there is None else _rows(self._there[1], there, cells)
+        return _rows(self._here[1], here, partners), back
+
+    @cached_property
+    def _members(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(S,) which subjects are of the group, and of its partners."""
+        return self._tallies.subjects_in(self._group), self._tallies.subjects_in(self._other or self._group)
+
+    @property
+    def _sides(self) -> tuple[IntArray, IntArray]:
+        """Cells of the group, and of its partners."""
+        return self._group.cells, (self._other or self._group).cells
+
+    @property
+    def _here(self) -> tuple[Array, Array]:
+        """Row sums by rung, and what they are over."""
+        sums = self._sums
+        return (sums.rows, sums.row_pairs) if self._by_subject else (sums.row_counts, sums.row_comparisons)
+
+    @property
+    def _there(self) -> tuple[Array, Array] | None:
+        """The same of the partners, where those are others."""
+        sums = self._sums
         if self._sweep.symmetric:
-            if other is None:
-                return (*first, None, None)
-            return (*first, _rows(rows[rung], there, group.cells), _rows(made, there, group.cells))
-        back, back_made = (
-            (sums.column_rows, sums.column_pairs) if self._by_subject else (sums.column_counts, sums.column_comparisons)
-        )
-        if back is None or back_made is None:
+            return None if self._other is None else self._here
+        back: tuple[Array | None, Array | None] = sums.column_counts, sums.column_comparisons
+        if self._by_subject:
+            back = sums.column_rows, sums.column_pairs
+        rows, made = back
+        if rows is None or made is None:
             raise NotEnoughDataError(NO_SUBJECTS)
-        return (*first, _rows(back[rung], there, group.cells), _rows(back_made, there, group.cells))
+        return rows, made
 
 
 def cell_pairs(sweep: Sweep, group: Group, other: Group | None) -> IntArray:
     """Numbers of the cell pairs that lie within a group, or between two."""
-    first, second = sweep.cell_pairs[:, 0], sweep.cell_pairs[:, 1]
     partner = group if other is None else other
-    chosen = np.isin(first, group.cells) & np.isin(second, partner.cells)
+    cells = 1 + max(int(some.max(initial=0)) for some in (sweep.cell_pairs, group.cells, partner.cells))
+    asked = np.zeros((cells, cells), np.bool_)
+    asked[np.ix_(group.cells, partner.cells)] = True
     if sweep.symmetric and other is not None:
-        chosen |= np.isin(second, group.cells) & np.isin(first, partner.cells)
-    return np.flatnonzero(chosen)
+        asked |= asked.T
+    return np.flatnonzero(asked[sweep.cell_pairs[:, 0], sweep.cell_pairs[:, 1]])
 
 
 def bin_of(sweep: Sweep, threshold: float) -> int:

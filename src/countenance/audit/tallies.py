@@ -241,7 +241,9 @@ class Tallies:
 
     def subjects_in(self, group: Group) -> NDArray[np.bool_]:
         """(S,) which subjects belong to ``group``."""
-        return np.isin(self.cell, group.cells)
+        inside = np.zeros(len(self.cells), np.bool_)
+        inside[group.cells] = True
+        return inside[self.cell]
 
     def need(self, sweep: str) -> Sweep:
         """The named sweep, or NotEnoughDataError when these tallies do not have it."""
