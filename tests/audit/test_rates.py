@@ -82,6 +82,18 @@ def test_the_sums_behind_an_interval_are_the_hand_computation(measured, weightin
             assert sums.size_squares == sum(len(v) ** 2 for v in pairs.values())
 
 
+def test_the_sums_of_a_search_are_those_of_its_probes_and_of_its_references(measured) -> None:
+    _, found = measured
+    sweep = found.need("search")
+    by_subject = pair_sums(found, sweep, found.everyone, ASKED)
+    by_comparison = pair_sums(found, sweep, found.everyone, ASKED, weighting="comparison")
+    assert by_comparison.rows.sum() == by_comparison.columns.sum() == by_comparison.errors
+    assert by_comparison.row_pairs.sum() == by_comparison.column_pairs.sum() == by_comparison.comparisons
+    assert by_subject.row_pairs.sum() == by_subject.column_pairs.sum() == by_subject.pairs
+    assert by_subject.rows.sum() == pytest.approx(by_subject.errors)
+    assert by_subject.columns.sum() == pytest.approx(by_subject.errors)
+
+
 def test_between_rungs_the_errors_are_counted_and_the_dependence_is_that_of_the_rung_below(measured) -> None:
     _, found = measured
     sweep = found.verification

@@ -137,16 +137,14 @@ class Sums:
         return cls(hist, hist_weight, row, row_weight, col, col_weight, squares, count_squares, cross, tail, best)
 
     def merge(self, other: "Sums", plan: Plan) -> "Sums":
-        """The sums over both sets of tiles, which must not overlap."""
-        added = {
-            f.name: getattr(self, f.name) + getattr(other, f.name)
-            for f in fields(self)
-            if f.name not in {"tail", "best"}
-        }
-        if plan.symmetric:
-            added |= {"col": added["row"], "col_weight": added["row_weight"]}
-        best = self.best.merge(other.best) if self.best is not None and other.best is not None else None
-        return Sums(**added, tail=self.tail.merge(other.tail, plan), best=best)
+        """The sums over both sets of tiles, which must not overlap; these take up the other's."""
+        same = {"col", "col_weight"} if plan.symmetric else set()
+        for f in fields(self):
+            if f.name not in {"tail", "best"} | same:
+                np.add(getattr(self, f.name), getattr(other, f.name), out=getattr(self, f.name))
+        self.tail = self.tail.merge(other.tail, plan)
+        self.best = self.best.merge(other.best) if self.best is not None and other.best is not None else None
+        return self
 
 
 def weights(plan: Plan, counts: Counts, weighted: IntArray) -> FloatArray:

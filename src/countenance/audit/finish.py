@@ -64,8 +64,11 @@ def finish(
 
 
 def _ordered(score: Float32Array, left: IntArray, right: IntArray, sign: int) -> TailPairs:
-    """By score (falling, where ``sign`` is -1), then left, then right; two plain sorts are faster than a lexsort."""
-    order = np.argsort(left * (1 + right.max(initial=0)) + right, kind="stable")
+    """By score (falling, where ``sign`` is -1), then left, then right; two plain sorts are faster than a lexsort.
+
+    No two comparisons have both left and right in common, so only the second sort has to keep an order.
+    """
+    order = np.argsort(left * (1 + right.max(initial=0)) + right)
     order = order[np.argsort(sign * score[order], kind="stable")]
     return TailPairs(score[order], left[order], right[order])
 

@@ -164,10 +164,9 @@ class PairRates:
         sums = self._sums
         if self._sweep.symmetric:
             return None if self._other is None else self._here
-        back: tuple[Array | None, Array | None] = sums.column_counts, sums.column_comparisons
-        if self._by_subject:
-            back = sums.column_rows, sums.column_pairs
-        rows, made = back
+        rows, made = (
+            (sums.column_rows, sums.column_pairs) if self._by_subject else (sums.column_counts, sums.column_comparisons)
+        )
         if rows is None or made is None:
             raise NotEnoughDataError(NO_SUBJECTS)
         return rows, made

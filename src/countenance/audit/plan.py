@@ -6,6 +6,7 @@ A panel lies in one cell and never cuts through a subject, so every subject pair
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -101,7 +102,8 @@ def _gathered(vectors: Float32Array, rows: NDArray[np.intp], normalise: bool) ->
     """(vectors[rows], their squared lengths), a few at a time; divided by their lengths (in float64) when asked."""
     found = np.empty((len(rows), vectors.shape[1]), np.float32)
     norms = np.empty(len(rows), np.float32)
-    for at in range(0, len(rows), PANEL):
+
+    def gather(at: int) -> None:
         part = vectors[rows[at : at + PANEL]].astype(np.float64)
         squares = np.einsum("ij,ij->i", part, part)
         if normalise:
@@ -109,6 +111,9 @@ def _gathered(vectors: Float32Array, rows: NDArray[np.intp], normalise: bool) ->
             squares[:] = 1
         found[at : at + PANEL] = part
         norms[at : at + PANEL] = squares
+
+    with ThreadPoolExecutor(2) as pool:  # more would wait for memory
+        list(pool.map(gather, range(0, len(rows), PANEL)))
     return found, norms
 
 

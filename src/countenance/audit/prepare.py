@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from countenance.audit import kernels
 from countenance.audit.accumulate import TAIL
+from countenance.audit.blas import one_thread
 from countenance.audit.plan import MIN_BINS, PILOT, RUNGS, Grid, Plan, Side, make_grid, make_ladder
 from countenance.audit.tallies import Float32Array, FloatArray, IntArray
 from countenance.errors import InputError, NotEnoughDataError
@@ -110,7 +111,8 @@ def _pilot(plan: Plan, seed: int) -> Float32Array:
             (people, side.starts[people] + (random.random(len(people)) * side.sizes[people]).astype(np.int64))
         )
     (a, p), (b, q) = chosen
-    scores = plan.left.vectors[p] @ plan.right.vectors[q].T
+    with one_thread():  # the others would look out for more work for a while, and keep the pass from its cores
+        scores = plan.left.vectors[p] @ plan.right.vectors[q].T
     for row, norm in zip(scores, plan.left.norms[p], strict=True):
         kernels.row_scores(row, norm, plan.right.norms[q], plan.euclidean)
     strangers: Float32Array = scores[plan.left.subject[a][:, None] != plan.right.subject[b][None, :]]
