@@ -189,7 +189,7 @@ def levels(codes: Any, blocks: Any, sizes: Any, c: Any, row: Any, col: Any, squa
             into = col[r]
             if m * n == 1:
                 line = codes[i]
-                few = np.uint16(0)
+                few = np.uint16(0)  # a panel of single templates holds no more
                 for j in range(people):
                     hit = line[j] >= level
                     into[j] += hit

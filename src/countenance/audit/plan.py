@@ -4,6 +4,7 @@ Templates are sorted by cell and subject and cut into panels; a tile is one left
 A panel lies in one cell and never cuts through a subject, so every subject pair is complete within one tile.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -187,12 +188,15 @@ class Plan:
 
     @cached_property
     def tiles(self) -> tuple[tuple[int, int], ...]:
-        """(left panel, right panel) of every tile; in a symmetric sweep those on and above the diagonal."""
+        """(left panel, right panel) of every tile; in a symmetric sweep those above the diagonal, and on it.
+
+        On it tiles are the least work: they come last, so that no worker waits long for the others.
+        """
         rights = range(len(self.right.panels))
         if not self.symmetric:
             return tuple((a, b) for a in range(len(self.left.panels)) for b in rights)
         wide = [p.last - p.first > 1 for p in self.left.panels]
-        return tuple((a, b) for a in rights for b in rights if a < b or (a == b and wide[a]))
+        return (*itertools.combinations(rights, 2), *((a, a) for a in rights if wide[a]))
 
     @cached_property
     def share(self) -> int:
