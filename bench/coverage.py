@@ -15,12 +15,12 @@ population are drawn together, so rows of one population vary together. A share 
 """
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
+from bench._cells import side_by_side
 from countenance.audit.intervals import (
     Interval,
     PairSums,
@@ -169,36 +169,45 @@ def search_row(fpir: float, wolves: Wolves, probes: int, references: int, photos
     }
 
 
-def mated_cells(full: bool) -> Iterator[Row]:
+Cell = tuple[Callable[..., Iterator[Row] | Row], tuple[object, ...]]
+
+
+def mated_cells(full: bool) -> Iterator[Cell]:
     for fnmr in (0.01, 0.05, 0.3) if full else (0.05,):
         for spread in (0.0, 1.0, 2.0):
             for subjects in (200, 500, 2000) if full else (200,):
                 for photos in (2, 5, 20):
-                    yield false_nonmatch_row(fnmr, spread, subjects, photos, 2000 if full else 300)
+                    yield false_nonmatch_row, (fnmr, spread, subjects, photos, 2000 if full else 300)
 
 
-def search_cells(full: bool) -> Iterator[Row]:
+def search_cells(full: bool) -> Iterator[Cell]:
     rare, common = ((500, 1000, 1), (2000, 500, 1)), ((200, 1000, 1), (500, 1000, 1), (500, 1000, 5), (500, 1000, 20))
     for fpir, sizes in ((0.02, rare), (0.2, (*common, (2000, 500, 1)))) if full else ((0.2, common[:3]),):
         for ratio in RATIOS if full else (0.0, 1.0):
             for probes, references, photos in sizes:
-                yield search_row(fpir, Wolves(ratio), probes, references, photos, 2000 if full else 50)
+                yield search_row, (fpir, Wolves(ratio), probes, references, photos, 2000 if full else 50)
 
 
-def pair_cells(full: bool) -> Iterator[Row]:
+def pair_cells(full: bool) -> Iterator[Cell]:
     sizes = {(n, k): 2000 for n in (200, 500) for k in (1, 5, 20)} | {(2000, 1): 2000, (2000, 5): 500, (2000, 20): 500}
     across = {(200, 200): 2000, (500, 200): 2000, (100, 1000): 2000}
     if not full:
         sizes, across = {(200, 1): 300, (200, 5): 200}, {(200, 100): 100}
     for (first, second), runs in across.items():
         for ratio in RATIOS if full else (0.0, 1.0):
-            yield from false_match_rows(Wolves(ratio), first, 1, runs, second)
+            yield false_match_rows, (Wolves(ratio), first, 1, runs, second)
     for (subjects, photos), runs in sizes.items():
         for ratio in RATIOS if full else (0.0, 1.0):
-            yield from false_match_rows(Wolves(ratio), subjects, photos, runs)
+            yield false_match_rows, (Wolves(ratio), subjects, photos, runs)
     # Beyond what is promised: wolves that are not Gaussian.
     for subjects in (500, 2000) if full else (200,):
-        yield from false_match_rows(Wolves(0.2, "few"), subjects, 1, 500 if full else 100)
+        yield false_match_rows, (Wolves(0.2, "few"), subjects, 1, 500 if full else 100)
+
+
+def rows_of(cell: Cell) -> list[Row]:
+    work, arguments = cell
+    found = work(*arguments)
+    return [found] if isinstance(found, dict) else list(found)
 
 
 def held(row: Row) -> bool:
@@ -208,12 +217,8 @@ def held(row: Row) -> bool:
 
 def run(full: bool) -> dict[str, object]:
     """``coverage``: the table. ``coverage_cells_met``: share of rows with 30 expected errors or more that hold."""
-    rows: list[Row] = []
-    start = time.perf_counter()
-    for row in itertools.chain(pair_cells(full), search_cells(full), mated_cells(full)):
-        rows.append(row)
-        mark = "" if held(row) else "  <-- outside"
-        print(f"{time.perf_counter() - start:7.0f} s {row}{mark}", flush=True)
+    cells = itertools.chain(pair_cells(full), search_cells(full), mated_cells(full))
+    rows = [row for found in side_by_side(rows_of, cells) for row in found]
     counted = [r for r in rows if r["expected_errors"] >= 30 and r.get("wolves") != "few"]  # type: ignore[operator]
     return {
         "coverage": rows,

@@ -7,11 +7,11 @@ the share of the thresholds issued whose true FMR is at most the target. FPIR is
 in `bench.differentials`.
 """
 
-import time
 from collections.abc import Iterable
 
 import numpy as np
 
+from bench._cells import side_by_side
 from countenance.audit.intervals import Interval, dependence
 from countenance.audit.pairrates import PairRates
 from countenance.audit.simulate import Wolves, simulate_tail
@@ -30,10 +30,7 @@ LOWEST = 0.12
 
 def run(full: bool) -> dict[str, object]:
     """``coverage_estimators``, and the lowest coverage and highest share above of each estimator."""
-    rows, start = [], time.perf_counter()
-    for runs, cell in _cells(full):
-        rows.append(_cell(runs, **cell))
-        print(f"{time.perf_counter() - start:7.0f} s {rows[-1]}", flush=True)
+    rows = list(side_by_side(_row, _cells(full)))
     found: dict[str, object] = {"coverage_estimators": rows}
     for name in dict.fromkeys(str(r["estimator"]) for r in rows):
         mine = [r for r in rows if r["estimator"] == name and r["coverage"] is not None]
@@ -44,33 +41,32 @@ def run(full: bool) -> dict[str, object]:
 
 
 def _cells(full: bool) -> Iterable[tuple[int, dict]]:
-    """Runs and cells: 2,000 runs, 500 of the larger ones. Errors are pairs of people, expected in all the data.
-
-    The interval of a threshold inverts that of a rate, whose coverage `bench.coverage` shows in 2,000 runs; these rows
-    run what is built around it: the grid, the ladder, and bounds that hold from a threshold up.
-    """
+    """Runs and cells: 2,000 runs, 500 of the largest. Errors are pairs of people, expected in all the data."""
     few, many = (500, 2000) if full else (20, 40)
     cells = [(n, ratio) for n in (200, 500) for ratio in RATIOS] if full else [(200, 0.0), (200, 0.58)]
     for subjects, ratio in cells:
         pairs = subjects * (subjects - 1) / 2
         yield many, {"estimator": "pareto", "fmr": 3.0 / pairs, "ratio": ratio, "subjects": subjects}
+        if full:
+            yield many, {"estimator": "pareto", "fmr": 3.0 / pairs, "ratio": ratio, "subjects": subjects, "photos": 5}
     for subjects, ratio in cells:
         pairs = subjects * (subjects - 1) / 2
         for errors in (30.0, 200.0):
             target = float(f"{errors / pairs:.2g}")
-            yield few, {"estimator": "threshold", "fmr": target, "ratio": ratio, "subjects": subjects}
+            yield many, {"estimator": "threshold", "fmr": target, "ratio": ratio, "subjects": subjects}
         for errors in (20.0, 200.0):  # the half that chooses expects a quarter of these
             target = float(f"{errors / pairs:.2g}")
-            runs = many if subjects == 200 else few
-            yield runs, {"estimator": "certified", "fmr": target, "ratio": ratio, "subjects": subjects}
-        yield few, {"estimator": "band", "fmr": 0.3 / pairs, "ratio": ratio, "subjects": subjects}
-    for ratio in RATIOS if full else ():
-        yield few, {"estimator": "pareto", "fmr": 3.0 / 19_900, "ratio": ratio, "subjects": 200, "photos": 5}
+            yield many, {"estimator": "certified", "fmr": target, "ratio": ratio, "subjects": subjects}
+        yield many, {"estimator": "band", "fmr": 0.3 / pairs, "ratio": ratio, "subjects": subjects}
     for ratio in RATIOS if full else ():
         yield few, {"estimator": "pareto", "fmr": 3.0 / 1_999_000, "ratio": ratio, "subjects": 2000}
         yield few, {"estimator": "threshold", "fmr": 1e-4, "ratio": ratio, "subjects": 2000}
-    for ratio in RATIOS if full else ():
         yield few, {"estimator": "pareto", "fmr": 3.0 / 19_900, "ratio": ratio, "subjects": 200, "photos": 20}
+
+
+def _row(cell: tuple[int, dict]) -> dict:
+    runs, what = cell
+    return _cell(runs, **what)
 
 
 def _cell(runs: int, estimator: str, fmr: float, ratio: float, subjects: int, photos: int = 1) -> dict:

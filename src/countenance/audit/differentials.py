@@ -7,6 +7,7 @@ difference". ``docs/estimators/differentials.md`` has formulas, assumptions and 
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -36,9 +37,8 @@ def differentials(
     max/min and max/geometric mean are of the FMR within each group; GARBE and FDR combine FMR and FNMR by ``alpha``.
 
     *Under no difference*: median and 95th percentile of the same measure when every group has the pooled rate and keeps
-    its own number of effective trials. ``p_value``: how often chance alone gives at least the measured inequality.
-    *Interval*: see `inequality.measured`. Effective trials of a group are those of a binomial rate whose interval is as
-    wide as the group's, so people who are in many comparisons are accounted for, and so is their small number.
+    its own uncertainty there, so people who are in many comparisons are accounted for, and so is their small number.
+    ``p_value``: how often chance alone gives at least the measured inequality. *Interval*: see `inequality.measured`.
 
     Groups are left out, by name, when they have fewer than 10 people, or so few pairs that fewer than 3.69 errors are
     expected at the pooled rate (and fewer were seen): such a group could not be told from one without any error. With
@@ -92,10 +92,10 @@ def _measures(
     none = Differential(
         None, None, None, "no group had a false non-match at this threshold, so FNMR cannot be compared"
     )
-    found["fdr"] = measured(lambda f, n: fdr(f, n, alpha), false, missed, falls=True)
+    found["fdr"] = measured(partial(fdr, alpha=alpha), false, missed, falls=True)
     if not any(e.errors for e in fnmr):
         return found | {"garbe": none, "fnmr_max_min": none}
-    found["garbe"] = measured(lambda f, n: garbe(f, n, alpha), false, missed)
+    found["garbe"] = measured(partial(garbe, alpha=alpha), false, missed)
     return found | {"fnmr_max_min": _ratio(measured(max_min, missed, ratio=True), groups, fnmr, "max_min")}
 
 

@@ -1,12 +1,14 @@
 """Published measures of inequality between groups, and how far chance alone moves them.
 
 Arrays only: rates of g groups in the last axis. `countenance.audit.differentials` applies them to tallies.
-Each measure raises NotEnoughDataError with fewer than two groups.
+Each measure sorts its groups by their rates, unless told that they are ``ordered``: then it takes the first for the
+lowest and the last for the highest, whatever their rates. It raises NotEnoughDataError with fewer than two groups.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -20,68 +22,70 @@ from countenance.errors import NotEnoughDataError
 __all__ = ["Spread", "contrasts", "fdr", "garbe", "gini", "max_geomean", "max_min", "measured"]
 
 DRAWS = 1000
-STRETCH = np.linspace(0.0, 1.5, 31)
+STRETCH = np.linspace(0.0, 1.5, 16)
 LEVEL = 0.025
-CANCELS, RULED = 0.12, 6
-"""Calibrated: a rate that few people rule needs room for its skewness, which is partly gone in a ratio of two such."""
+TOWARDS, BEYOND = 0.035, 0.015
+"""How the 5 % are spent: that groups differ less than the interval says, and that they differ more."""
 Z = float(ndtri(1.0 - LEVEL))
 INDEPENDENT = (
     "it is not known who was compared: no interval, and chance alone may give more than these independent comparisons"
 )
 
 
-def _compared(*rates: FloatArray) -> None:
+def _compared(ordered: bool, *rates: FloatArray) -> tuple[FloatArray, ...]:
+    """The rates in rising order, or as they are. Raises NotEnoughDataError with fewer than two."""
     if any(r.shape[-1] < 2 for r in rates):
         raise NotEnoughDataError("groups are compared, so at least two need a rate")
+    return rates if ordered else tuple(np.sort(r, axis=-1) for r in rates)
 
 
-def max_min(rates: FloatArray) -> FloatArray:
+def max_min(rates: FloatArray, *, ordered: bool = False) -> FloatArray:
     """Largest over smallest rate, (..., g) -> (...): 1 when equal (or all zero), infinite where one is zero."""
-    _compared(rates)
+    (rates,) = _compared(ordered, rates)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: FloatArray = rates.max(axis=-1) / rates.min(axis=-1)
-    return np.where(rates.max(axis=-1) > 0, ratio, 1.0)
+        ratio: FloatArray = rates[..., -1] / rates[..., 0]
+    return np.where(rates[..., -1] > 0, ratio, 1.0)
 
 
-def max_geomean(rates: FloatArray) -> FloatArray:
+def max_geomean(rates: FloatArray, *, ordered: bool = False) -> FloatArray:
     """Largest rate over the geometric mean, (..., g) -> (...) (Grother 2022, NIST IR 8429); zeros as `max_min`."""
-    _compared(rates)
+    (rates,) = _compared(ordered, rates)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: FloatArray = rates.max(axis=-1) / np.exp(np.log(rates).mean(axis=-1))
-    return np.where(rates.max(axis=-1) > 0, ratio, 1.0)
+        ratio: FloatArray = rates[..., -1] / np.exp(np.log(rates).mean(axis=-1))
+    return np.where(rates[..., -1] > 0, ratio, 1.0)
 
 
-def gini(rates: FloatArray) -> FloatArray:
+def gini(rates: FloatArray, *, ordered: bool = False) -> FloatArray:
     """Gini coefficient with the small-sample factor: ``n / (n - 1) * sum_ij |x_i - x_j| / (2 n^2 mean)``.
 
     (..., g) -> (...), g >= 2. 0 when equal (also when all are zero), 1 when one group has all the errors.
     """
-    _compared(rates)
+    (rates,) = _compared(ordered, rates)
     n = rates.shape[-1]
-    ordered = np.sort(rates, axis=-1)
-    total = 2.0 * (ordered @ (2.0 * np.arange(1, n + 1) - n - 1))
+    total = 2.0 * (rates @ (2.0 * np.arange(1, n + 1) - n - 1))
     mean = rates.mean(axis=-1)
     found: FloatArray = np.divide(total, 2 * n * (n - 1) * mean, out=np.zeros_like(mean), where=mean > 0)
     return found
 
 
-def garbe(fmr: FloatArray, fnmr: FloatArray, alpha: float = 0.5) -> FloatArray:
+def garbe(fmr: FloatArray, fnmr: FloatArray, alpha: float = 0.5, *, ordered: bool = False) -> FloatArray:
     """Gini aggregation rate for biometric equitability: ``alpha * gini(FMR) + (1 - alpha) * gini(FNMR)``; 0 when equal.
 
     (..., g) twice -> (...). Howard, Laird, Rubin, Sirotin, Tipton, Vemury (2022).
     """
-    return alpha * gini(fmr) + (1.0 - alpha) * gini(fnmr)
+    return alpha * gini(fmr, ordered=ordered) + (1.0 - alpha) * gini(fnmr, ordered=ordered)
 
 
-def fdr(fmr: FloatArray, fnmr: FloatArray, alpha: float = 0.5) -> FloatArray:
+def fdr(fmr: FloatArray, fnmr: FloatArray, alpha: float = 0.5, *, ordered: bool = False) -> FloatArray:
     """Fairness discrepancy rate: ``1 - alpha * max|FMR_i - FMR_j| - (1 - alpha) * max|FNMR_i - FNMR_j|``.
 
     (..., g) twice -> (...); 1 when equal. de Freitas Pereira, Marcel (2021). Where a system is useful, differences
     in FMR are orders of magnitude below those in FNMR, so at alpha 0.5 this measure hardly sees the FMR (Howard et
     al. 2022).
     """
-    _compared(fmr, fnmr)
-    found: FloatArray = 1.0 - alpha * np.ptp(fmr, axis=-1) - (1.0 - alpha) * np.ptp(fnmr, axis=-1)
+    fmr, fnmr = _compared(ordered, fmr, fnmr)
+    apart, missed = fmr[..., -1] - fmr[..., 0], fnmr[..., -1] - fnmr[..., 0]
+    found: FloatArray = 1.0 - alpha * apart - (1.0 - alpha) * missed
     return found
 
 
@@ -90,17 +94,20 @@ class Spread:
     """One error rate of g groups, how sure each is, and what chance alone would make of equal groups.
 
     ``rates`` (g,) as measured. ``place`` (g,): the logit of each; a group without errors stands at half an error.
-    ``error`` (g,): its standard error, of which the variance ``own`` (g,) would be there if comparisons were
-    independent. ``normal`` (draws, g): standard normal numbers. ``chance`` (draws, g): rates drawn for groups that all
-    have the pooled rate; ``floor`` (g,): half an error of theirs. ``known``: whether people are, so that all this means
+    ``below``, ``above`` (g,): how far its interval reaches down and up, over 1.96; ``own`` (g,): the variance that
+    would be there if comparisons were independent. ``counting``, ``drawing`` (draws, g): standard normal numbers, for
+    that part of the variance and for what people add. ``chance`` (draws, g): rates drawn for groups that all have the
+    pooled rate; ``floor`` (g,): half an error of theirs. ``known``: whether people are, so that all this means
     something.
     """
 
     rates: FloatArray
     place: FloatArray
-    error: FloatArray
+    below: FloatArray
+    above: FloatArray
     own: FloatArray
-    normal: FloatArray
+    counting: FloatArray
+    drawing: FloatArray
     chance: FloatArray
     floor: FloatArray
     known: bool
@@ -116,40 +123,93 @@ class Spread:
         made = np.array([trials_at(e, pooled) for e in estimates])
         chance = random.binomial(made.astype(np.int64), pooled, size=(DRAWS, rates.size)) / made
         half = np.clip(rates, 0.5 / worth, 1.0 - 0.5 / worth)
-        variance = 1.0 / (worth * half * (1.0 - half))
+        place = logit(half)
+        error = 1.0 / np.sqrt(worth * half * (1.0 - half))
+        below, above = _arms(estimates, place, error)
         trials = np.array([e.trials or w for e, w in zip(estimates, worth, strict=True)], dtype=np.float64)
-        own = np.minimum(1.0 / (trials * half * (1.0 - half)), variance)
-        error = np.sqrt(variance) * (1.0 - CANCELS * (1.0 - own / variance) ** RULED)
+        own = np.minimum(1.0 / (trials * half * (1.0 - half)), error**2)
         known = all(e.interval is not None for e in estimates)
-        return cls(rates, logit(half), error, own, random.standard_normal(chance.shape), chance, 0.5 / made, known)
+        counting, drawing = random.standard_normal((2, *chance.shape))
+        return cls(rates, place, below, above, own, counting, drawing, chance, 0.5 / made, known)
 
-    def stretched(self) -> tuple[FloatArray, FloatArray]:
-        """(s, g) logits that might be true, and their standard errors there.
+    @property
+    def error(self) -> FloatArray:
+        """(g,) standard errors of the logits."""
+        return (self.below + self.above) / 2.0
 
-        Away from their weighted mean, by `STRETCH` times the measured pattern: 0 is no difference. Groups that cannot
-        be told from the lowest (or the highest) stand beside it in the pattern, since being lowest of several is
-        partly luck. The part of a variance that people cause is the same everywhere; the rest is that of the rate.
+    @cached_property
+    def truths(self) -> FloatArray:
+        """(s, g) logits that might be true: away from the pooled rate by `STRETCH` times the measured pattern.
+
+        0 is no difference. Groups that cannot be told from the lowest (or the highest) stand beside it in the pattern,
+        since being lowest of several is partly luck.
         """
-        weight = 1.0 / self.error**2
-        mean = float(weight @ self.place / weight.sum())
-        truth = mean + STRETCH[:, None] * (_tied(self.place, self.error) - mean)
-        people, rate = np.maximum(self.error**2 - self.own, 0.0), expit(self.place)
-        there = expit(truth)
+        worth = 1.0 / (self.error**2 * expit(self.place) * expit(-self.place))
+        mean = float(logit(expit(self.place) @ worth / worth.sum()))
+        return mean + STRETCH[:, None] * (_tied(self.place, self.error) - mean)
+
+    @cached_property
+    def outcomes(self) -> FloatArray:
+        """(s, draws, g) rates that might be measured if these were true, in rising order.
+
+        The part of a variance that people cause is the same everywhere; the rest is that of the rate. Where an interval
+        reaches far up, what is measured may lie far below the truth.
+        """
+        rate, there = expit(self.place), expit(self.truths)
         own = self.own * rate * (1.0 - rate) / (there * (1.0 - there))
-        return truth, self.error * np.sqrt((own + people) / (self.own + people))
+        people = self._people(self.above, self.below)
+        found = self.truths[:, None, :] + people + _counted(self.counting, there[:, None, :], own[:, None, :])
+        return np.sort(expit(found), axis=-1)
+
+    @cached_property
+    def around(self) -> FloatArray:
+        """(draws, g) rates that might be true given what was measured, groups in the order of their measured rates."""
+        people = self._people(self.below, self.above)
+        found = expit(self.place + people + _counted(self.counting, expit(self.place), self.own))
+        return np.take(found, np.argsort(self.place, kind="stable"), axis=-1)
+
+    def _people(self, down: FloatArray, up: FloatArray) -> FloatArray:
+        """(draws, g) what drawing people adds to the logits, as lopsided as the intervals are."""
+        part = np.sqrt(np.maximum(self.error**2 - self.own, 0.0)) / self.error
+        return self.drawing * np.where(self.drawing < 0.0, down, up) * part
+
+
+def _counted(normal: FloatArray, rate: FloatArray, variance: FloatArray) -> FloatArray:
+    """What counting adds to a logit: lopsided, since a count that is low by chance is so by more of its logarithm.
+
+    A normal number to the third of a cube root (Wilson, Hilferty 1931), of the given variance.
+    """
+    lopsided = (1.0 - 2.0 * rate) * np.sqrt(variance) / 3.0
+    lopsided = np.where(np.abs(lopsided) < 1e-6, 1e-6, lopsided)
+    found: FloatArray = np.sqrt(variance) * np.log(np.maximum(1.0 - lopsided**2 + lopsided * normal, 0.02)) / lopsided
+    return found
+
+
+def _arms(estimates: Sequence[Estimate], place: FloatArray, error: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(g,) how far intervals reach down and up on the logit scale, over 1.96; ``error`` where one has no such end."""
+    below, above = error.copy(), error.copy()
+    for at, (one, middle) in enumerate(zip(estimates, place, strict=True)):
+        if one.interval is not None and one.interval.low > 0.0 and one.interval.high < 1.0:
+            below[at] = max(middle - float(logit(one.interval.low)), 0.0) / Z
+            above[at] = max(float(logit(one.interval.high)) - middle, 0.0) / Z
+    return below, above
 
 
 def _tied(place: FloatArray, error: FloatArray) -> FloatArray:
-    """(g,) the places, with those that cannot be told from the lowest moved there, likewise to the highest.
+    """(g,) the places, with those that cannot be told from the lowest at their common mean, likewise the highest.
 
     Not told apart are two that differ by less than sqrt(2 ln g) standard errors: about the largest of g normal numbers.
     """
     tied = place.copy()
-    error = error * math.sqrt(2.0 * math.log(place.size))
+    reach = error * math.sqrt(2.0 * math.log(place.size))
     low, high = int(np.argmin(place)), int(np.argmax(place))
     up, down = place - place[low], place[high] - place
-    tied[(up <= down) & (up < np.hypot(error, error[low]))] = place[low]
-    tied[(down < up) & (down < np.hypot(error, error[high]))] = place[high]
+    for alike in (
+        (up <= down) & (up <= np.hypot(reach, reach[low])),
+        (down < up) & (down <= np.hypot(reach, reach[high])),
+    ):
+        weight = alike / error**2
+        tied[alike] = weight @ place / max(weight.sum(), 1e-300)
     return tied
 
 
@@ -185,45 +245,53 @@ def measured(
 ) -> Differential:
     """A measure with its interval, its value under no difference and the p-value of no difference.
 
-    ``measure`` takes one array of rates (..., g) for each of ``spreads``; ``falls`` when it is smaller for more unequal
-    groups; a ``ratio`` takes a group that by chance has no error for one with half an error.
+    ``measure`` takes one array of rates (..., g) for each of ``spreads``, and ``ordered``; ``falls`` when it is smaller
+    for more unequal groups; a ``ratio`` takes a group that by chance has no error for one with half an error.
 
     The end of the interval towards equality inverts a test: the least unequal truth at which outcomes at least as
-    unequal as the measured one have a chance of 2.5 %, found along the measured pattern (`Spread.stretched`);
-    equality itself where that is not excluded. Percentiles would not do there: the largest of several noisy rates
-    is biased upwards. The other end is a percentile, where that bias is on the safe side.
+    unequal as the measured one have a chance of 3.5 %, found along the measured pattern (`Spread.truths`). Percentiles
+    would not do there: the largest of several noisy rates is biased upwards. The other end is the 98.5th percentile of
+    the measure with the groups kept in their measured order, which has no such bias; and never less than what chance
+    alone gives one time in twenty, so that no truth below that is missed on this side and all of the 5 % can be spent
+    on the other (as in Feldman, Cousins 1998, near a boundary): equality is excluded just when p is below 5 %.
     """
     sign = -1.0 if falls else 1.0
 
-    def unequal(rates: Iterable[FloatArray]) -> FloatArray:
-        return sign * measure(*rates)
+    def unequal(rates: Iterable[FloatArray], *, ordered: bool = False) -> FloatArray:
+        return sign * measure(*rates, ordered=ordered)
 
     value = float(measure(*(s.rates for s in spreads)))
-    by_chance = unequal(np.maximum(s.chance, s.floor) if ratio else s.chance for s in spreads)
-    median, most = sign * np.quantile(by_chance, [0.5, 0.95], method="nearest")
-    under = (float(median), float(most)) if np.isfinite(most) else None
-    if not all(s.known for s in spreads):
+    if not all(s.known for s in spreads) or not math.isfinite(value):
+        by_chance = unequal(np.maximum(s.chance, s.floor) if ratio else s.chance for s in spreads)
+        under, p_value = _by_chance(by_chance, sign * value, sign)
+        if all(s.known for s in spreads):
+            return Differential(None, None, under, "infinite", p_value)
         return Differential(value if math.isfinite(value) else None, None, under, INDEPENDENT)
-    p_value = float((1 + np.count_nonzero(by_chance >= sign * value - 1e-12)) / (1 + DRAWS))
-    if not math.isfinite(value):
-        return Differential(None, None, under, "infinite", p_value)
-    paths = [s.stretched() for s in spreads]
-    drawn = unequal(
-        expit(path[:, None, :] + error[:, None, :] * s.normal) for (path, error), s in zip(paths, spreads, strict=True)
-    )
     seen = float(unequal(expit(s.place) for s in spreads))
-    least = _crossing((drawn >= seen - 1e-12).mean(axis=1), unequal(expit(path) for path, _ in paths))
-    highest = float(np.quantile(unequal(expit(s.place + s.error * s.normal) for s in spreads), 1.0 - LEVEL))
+    truth, outcome = unequal(expit(s.truths) for s in spreads), unequal((s.outcomes for s in spreads), ordered=True)
+    under, p_value = _by_chance(outcome[0], seen, sign)
+    near = float(np.quantile(outcome[0], 1.0 - TOWARDS - BEYOND, method="nearest"))
+    least = _crossing((outcome >= seen - 1e-12).mean(axis=1), truth, near)
+    around = unequal((s.around for s in spreads), ordered=True)
+    highest = max(float(np.quantile(around, 1.0 - BEYOND)), near)
     ends = sign * min(least, sign * value), sign * max(highest, sign * value)
     return Differential(value, Interval(min(ends), max(ends)), under, None, p_value)
 
 
-def _crossing(share: FloatArray, truth: FloatArray) -> float:
-    """The truth at which a share first exceeds the level, by a straight line between two stretches."""
-    at = int(np.argmax(share > LEVEL))
+def _by_chance(drawn: FloatArray, seen: float, sign: float) -> tuple[tuple[float, float] | None, float]:
+    """Median and 95th percentile of what equal groups give, None where that is infinite; the p-value of what was."""
+    median, most = sign * np.quantile(drawn, [0.5, 0.95], method="nearest")
+    p_value = float((1 + np.count_nonzero(drawn >= seen - 1e-12)) / (1 + drawn.size))
+    return ((float(median), float(most)) if np.isfinite(most) else None), p_value
+
+
+def _crossing(share: FloatArray, truth: FloatArray, near: float) -> float:
+    """The truth at which a share first reaches its level, by a straight line between two stretches."""
+    level = np.where(truth <= near, TOWARDS + BEYOND, TOWARDS)
+    at = int(np.argmax(share >= level))
     if at == 0:
         return float(truth[0])
-    part = (LEVEL - share[at - 1]) / (share[at] - share[at - 1])
+    part = max(level[at] - share[at - 1], 0.0) / max(share[at] - share[at - 1], 1e-12)
     return float(truth[at - 1] + part * (truth[at] - truth[at - 1]))
 
 

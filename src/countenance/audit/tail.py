@@ -14,7 +14,7 @@ from countenance.audit.power import shared_covariance
 from countenance.audit.rates import pair_sums, rates_along
 from countenance.audit.result import Estimate, Json, TailFit
 from countenance.audit.subjecttail import SubjectTail
-from countenance.audit.tallies import FloatArray, Group, Sweep, Tallies
+from countenance.audit.tallies import FloatArray, Group, IntArray, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
 
 __all__ = ["ParetoTail", "fit_pareto", "tail_fit"]
@@ -39,7 +39,8 @@ class ParetoTail:
     """A generalised Pareto distribution fitted to the scores above ``cut`` of one group of people.
 
     ``tail``: those comparisons. ``shape`` and ``scale`` at the highest penalised likelihood; ``deviance`` (shapes,
-    scales) on the grid of `SHAPES` and ``scales``; ``known``: the dependence measured at a lower threshold.
+    scales) on the grid of `SHAPES` and ``scales``; ``strength``: how many independent scores one of weight 1 is worth;
+    ``known``: the dependence measured at a lower threshold.
     """
 
     cut: float
@@ -48,6 +49,7 @@ class ParetoTail:
     scale: float
     scales: FloatArray
     deviance: FloatArray
+    strength: float
     known: Dependence | None
 
     @property
@@ -91,7 +93,7 @@ class ParetoTail:
         The share above the cut is uncertain as well: k exceedances, so its logarithm by 1 / sqrt(k).
         """
         inside = self.deviance <= most
-        left = np.sqrt((most - self.deviance[inside]) / self.exceedances)
+        left = np.sqrt((most - self.deviance[inside]) / (self.exceedances * self.strength))
         return float((around[inside] + left).max())
 
     def threshold(self, fmr: float) -> float:
@@ -110,8 +112,7 @@ class ParetoTail:
         """
         influence = self._influence(threshold) * self.tail.weight
         people, pairs = self.tail.people, self.tail.pairs
-        low, high = np.minimum(self.tail.first, self.tail.second), np.maximum(self.tail.first, self.tail.second)
-        own = np.bincount(np.unique(low * people + high, return_inverse=True)[1], influence)
+        own = np.bincount(_pairs(self.tail), influence)
         ends = np.concatenate([self.tail.first, self.tail.second])
         rows = np.bincount(ends, np.tile(influence, 2), people) - influence.sum() * 2.0 / people
         alone, found = float(own @ own), moments_of(rows)
@@ -131,7 +132,7 @@ class ParetoTail:
         on_shape = np.log(inside) / shape**2 - (1.0 + 1.0 / shape) * over / inside
         on_scale = -1.0 + (1.0 + shape) * over / inside
         scores = np.stack([on_shape, on_scale])
-        information = (scores * self.tail.weight) @ scores.T + np.diag([PRIOR_SD**-2, 1e-9])
+        information = (scores * self.tail.weight) @ scores.T + np.diag([PRIOR_SD**-2, 1e-9]) / self.strength
         reach = (threshold - self.cut) / self.scale
         end = max(1.0 + shape * reach, 1e-3)
         slope = np.array([math.log(end) / shape**2 - reach / (shape * end), reach / end])
@@ -152,23 +153,51 @@ def fit_pareto(tail: SubjectTail, known: Dependence | None = None) -> ParetoTail
     """
     if tail.pairs == 0 or tail.score.size == 0:
         raise NotEnoughDataError("no score is listed, so no tail can be fitted")
-    weight = np.cumsum(tail.weight)
-    at = min(int(np.searchsorted(weight, MOST)), tail.score.size - 1)
-    cut = float(tail.score[at])
-    used = tail.score > cut
-    part = SubjectTail(cut, tail.score[used], tail.first[used], tail.second[used], tail.weight[used], tail.subject)
-    count = float(part.weight.sum())
-    if count < FEWEST:
+    part = _highest(tail, MOST)
+    part = _highest(tail, MOST / _strength(part))
+    strength, count = _strength(part), float(part.weight.sum())
+    if count * strength < FEWEST:
         raise NotEnoughDataError(f"{count:.0f} pairs of people exceed the highest cut; a tail needs at least {FEWEST}")
     if count > HIGHEST_FMR * tail.pairs:
         raise NotEnoughDataError(f"{count:.0f} of {tail.pairs:,} pairs of people are no tail; more people are needed")
-    over = part.score - cut
-    mean = float(over @ part.weight) / count
-    scales = mean * np.exp(SCALES)
-    likelihood = _log_likelihood(*_merged(over, part.weight), scales)
+    over = part.score - part.cut
+    scales = float(over @ part.weight) / count * np.exp(SCALES)
+    likelihood = strength * _log_likelihood(*_merged(over, part.weight), scales)
+    likelihood -= 0.5 * ((SHAPES[:, None] - PRIOR_SHAPE) / PRIOR_SD) ** 2
     deviance = 2.0 * (likelihood.max() - likelihood)
     best = np.unravel_index(int(np.argmin(deviance)), deviance.shape)
-    return ParetoTail(cut, part, float(SHAPES[best[0]]), float(scales[best[1]]), scales, deviance, known)
+    return ParetoTail(part.cut, part, float(SHAPES[best[0]]), float(scales[best[1]]), scales, deviance, strength, known)
+
+
+def _highest(tail: SubjectTail, most: float) -> SubjectTail:
+    """The comparisons above the score that a weight of ``most`` reaches, or above the lowest."""
+    at = min(int(np.searchsorted(np.cumsum(tail.weight), most)), tail.score.size - 1)
+    cut = float(tail.score[at])
+    used = tail.score > cut
+    return SubjectTail(cut, tail.score[used], tail.first[used], tail.second[used], tail.weight[used], tail.subject)
+
+
+def _pairs(tail: SubjectTail) -> IntArray:
+    """(k,) a number for the two people of each comparison."""
+    low, high = np.minimum(tail.first, tail.second), np.maximum(tail.first, tail.second)
+    return np.asarray(np.unique(low * tail.people + high, return_inverse=True)[1], np.int64)
+
+
+def _strength(tail: SubjectTail) -> float:
+    """How many independent scores those of one whole pair of people are worth: 1 with one photo, else more.
+
+    Scores of one pair hang together, but are not all alike, and a weight of 1 may be spread over many pairs. Of the
+    influences of single scores on the logarithm of the FMR at the end of the reach (of an exponential tail): their
+    squares, over the squares of their sums by pair, a design effect (Kish 1965).
+    """
+    over = tail.score - tail.cut
+    total = float(tail.weight.sum())
+    if total == 0.0:
+        return 1.0
+    drop = math.log(max(total / LOWEST_ERRORS, 1.0))
+    influence = 1.0 + drop * (over * total / float(over @ tail.weight) - 1.0)
+    whole = np.bincount(_pairs(tail), tail.weight * influence)
+    return float(tail.weight @ influence**2 / (whole @ whole))
 
 
 def _merged(over: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -184,7 +213,7 @@ def _merged(over: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArra
 
 
 def _log_likelihood(over: FloatArray, weight: FloatArray, scales: FloatArray) -> FloatArray:
-    """(shapes, scales) penalised log likelihood of weighted exceedances; minus infinity where one is impossible."""
+    """(shapes, scales) log likelihood of weighted exceedances; minus infinity where one is impossible."""
     count = weight.sum()
     found = np.empty((SHAPES.size, scales.size))
     for row, shape in enumerate(SHAPES):
@@ -194,7 +223,7 @@ def _log_likelihood(over: FloatArray, weight: FloatArray, scales: FloatArray) ->
         else:
             total = -(1.0 + 1.0 / shape) * (np.log(np.maximum(inside, 1e-300)) @ weight)
         found[row] = np.where(inside.min(axis=1) > 0.0, total, -np.inf)
-    found -= count * np.log(scales)[None, :] + 0.5 * ((SHAPES[:, None] - PRIOR_SHAPE) / PRIOR_SD) ** 2
+    found -= count * np.log(scales)[None, :]
     return found
 
 
@@ -217,7 +246,7 @@ def tail_fit(tallies: Tallies, sweep: Sweep, group: Group) -> TailFit:
     chosen = np.unique(np.geomspace(1, rank.size, POINTS).round().astype(int)) - 1
     return TailFit(
         cut=fit.cut,
-        exceedances=round(fit.exceedances),
+        exceedances=int(np.unique(_pairs(fit.tail)).size),
         shape=fit.shape,
         shape_interval=_shapes(fit),
         scale=fit.scale,
@@ -250,6 +279,6 @@ def _warning(fit: ParetoTail) -> str:
     level = math.log(fit.exceedances / fit.tail.pairs)
     model = np.array([fit.log_fmr(s, np.array(fit.shape), np.array(fit.scale)) - level for s in fit.tail.score[::-1]])
     distance = float(np.abs(share - np.exp(model)).max())
-    if distance > 1.63 / math.sqrt(fit.exceedances):
+    if distance > 1.63 / math.sqrt(fit.exceedances * fit.strength):
         return f"{ALWAYS} The fitted tail does not follow the scores (distance {distance:.2f}): do not use it."
     return ALWAYS
