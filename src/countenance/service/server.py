@@ -189,7 +189,6 @@ def _backend(settings: Settings, opened: ExitStack) -> Backend:
     policy_of_server(settings.data, settings.policy)  # a file that is wrong is said before anything is loaded
     not_taken_back(settings.data, settings.database)
     engine = _engine(settings)
-    opened.callback(engine.close)
     gallery = opened.enter_context(open_gallery(settings.data, settings.database, search=settings.search))
     policy = enact_file(gallery.ledger, settings.data, settings.policy)
     certificates = CertificateFile(settings.certificate or settings.data / "certificate.json")
