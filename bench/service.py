@@ -31,7 +31,7 @@ from countenance.service.caller import Call, Caller
 from countenance.service.operations import OPERATIONS
 from gallery.helpers import permit
 from service.backends import opened
-from service.fuzzing import Request, in_process
+from service.fuzzing import Request, in_process, resident
 from service.running import PIPELINE, TARGET, Running, astronaut, data_folder, grace, operator, running, sign
 
 NAME = "family"
@@ -268,6 +268,7 @@ def overload(server: Running, ids: list[str], seconds: float) -> dict[str, objec
         return "SearchFaces", json.dumps({"CollectionId": NAME, "FaceId": ids[number % len(ids)]}).encode()
 
     rooms = (2 * runtime.cores() + 8) + (8 + 64)
+    before = resident(server.process.pid)
     loaded = load(server, make, 10 * rooms, seconds)
     strangers = {code: n for code, n in loaded.codes.items() if code.startswith("unsigned")}
     return {
@@ -279,6 +280,7 @@ def overload(server: Running, ids: list[str], seconds: float) -> dict[str, objec
         ),
         "service_strangers": sum(strangers.values()),
         "service_strangers_let_in": sum(n for code, n in strangers.items() if code != "unsigned AccessDeniedException"),
+        "service_overload_mib": [round(before), round(resident(server.process.pid))],
         "service_overload_alive": server.page("/health")[0] == 200,
         "service_overload_codes": dict(loaded.codes),
     }
@@ -309,8 +311,9 @@ def outside_networks(folder: Path, count: int) -> dict[str, object]:
                     status, answer = send(_Signed(operation, bodies[number % len(bodies)]))
                     if status != 200:
                         raise AssertionError(answer)
-                share = 1 - sum(spent) / (time.process_time() - processor - sum(_Signed.seconds))
-                figures[f"service_{name}_outside_networks_share{suffix}"] = round(share, 4)
+                whole = time.process_time() - processor - sum(_Signed.seconds)
+                figures[f"service_{name}_outside_networks_share{suffix}"] = round(1 - sum(spent) / whole, 4)
+                figures[f"service_{name}_outside_networks_ms{suffix}"] = round(1e3 * (whole - sum(spent)) / count, 2)
     return figures
 
 

@@ -48,6 +48,7 @@ def test_some_of_the_faces(engine: Engine) -> None:
     np.testing.assert_allclose(engine.embed(seen, [1])[0], every[1], atol=1e-5)
     assert not np.allclose(every[0], every[1], atol=1e-2)
     assert engine.embed(seen, []).shape == (0, pipeline().dim)
+    assert engine.look(photo("both"), most=1).faces == (first,)
 
 
 def test_a_crowd_is_cut_at_a_hundred(engine: Engine) -> None:

@@ -112,7 +112,8 @@ class Lane:
         done within ``longest``. A thread cannot be stopped: its place and its ticket stay taken until it ends.
         """
         try:
-            await asyncio.wait_for(self._turn.acquire(), patience)
+            async with asyncio.timeout(patience):
+                await self._turn.acquire()
         except TimeoutError:
             raise Throttled(self.name, "no worker became free in time") from None
         ticket.hold()

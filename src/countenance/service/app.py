@@ -10,7 +10,7 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -91,16 +91,19 @@ class Service:
         weight = Weight(limits.bytes_in_flight)
         self._images = Lane("images", limits.image_workers, limits.image_waiting, weight, metrics)
         self._others = Lane("gallery", limits.gallery_workers, limits.gallery_waiting, weight, metrics)
-        self.app = Starlette(
+        self._pages = Starlette(
             routes=[
-                Route("/", self._wire),
                 Route("/health", self._health, methods=["GET"]),
                 Route("/ready", self._is_ready, methods=["GET"]),
                 Route("/metrics", self._counted, methods=["GET"]),
             ],
             exception_handlers={HTTPException: _nothing_here},
         )
-        self.app.router.redirect_slashes = False
+        self._pages.router.redirect_slashes = False
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application; all methods of / are the API's."""
+        await (self._serve if scope["path"] == "/" else self._pages)(scope, receive, send)
 
     def close(self) -> None:
         """Take no more work, and wait for what runs."""
@@ -125,11 +128,6 @@ class Service:
 
     # -- the API -------------------------------------------------------------------------------------------------
 
-    @property
-    def _wire(self) -> Any:
-        """An ASGI application in a class of its own: Starlette then leaves all methods to it."""
-        return _Endpoint(self._serve)
-
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         found = dict(headers)
@@ -141,11 +139,14 @@ class Service:
             body, more, status = self._refusal(asked, error)
         except Exception as error:
             body, more, status = self._refusal(asked, self._fault(asked, error))
-        answer = {"content-type": wire.CONTENT_TYPE, "x-amzn-requestid": asked.call, **more}
+        answer = {"content-type": wire.CONTENT_TYPE, "content-length": str(len(body)), "x-amzn-requestid": asked.call}
+        answer |= more
         if _crowded(scope) and asked.key_id is not None:  # all of it was read, so that closing takes nothing away
             answer["connection"] = "close"
         self._metrics.request(asked.operation, asked.code, time.monotonic() - asked.started)
-        await Response(body, status, answer)(scope, receive, send)
+        lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.items()]
+        await send({"type": "http.response.start", "status": status, "headers": lines})
+        await send({"type": "http.response.body", "body": body})
         logs.say(
             "request",
             id=asked.call,
@@ -286,14 +287,6 @@ class _TooSlow(WireError):
 
     def __init__(self, message: str) -> None:
         super().__init__("AccessDeniedException", message)
-
-
-class _Endpoint:
-    def __init__(self, serve: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
-        self._serve = serve
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._serve(scope, receive, send)
 
 
 def _in_force(members: Mapping[str, Any]) -> dict[str, str]:

@@ -68,14 +68,14 @@ class Engine:
         with self._counting:
             return self._seconds
 
-    def look(self, data: bytes, name: str = "Image") -> Seen:
-        """Find the faces of a photo; ``name`` is what errors call it.
+    def look(self, data: bytes, name: str = "Image", *, most: int = MOST_FACES) -> Seen:
+        """Find the faces of a photo, or the ``most`` largest of them; ``name`` is what errors call it.
 
         Raises ImageError for anything but a sound JPEG or PNG, ImageTooLargeError for one with too many pixels.
         """
         if not data.startswith(_SIGNATURES):
             raise ImageError(f"{name}: neither JPEG nor PNG; save it as one of them")
-        return self._at_work(lambda: self._look(data, name))
+        return self._at_work(lambda: self._look(data, name, most))
 
     def embed(self, seen: Seen, which: Sequence[int]) -> NDArray[np.float32]:
         """Templates of some of the faces, in one batch; (len(which), dim) float32."""
@@ -91,9 +91,9 @@ class Engine:
         self._at_work(lambda: self.pipeline.embed_faces(np.zeros((1, side, side, 3), np.uint8), threads=1))
         self._at_work(lambda: self.pipeline.look(_blank()))
 
-    def _look(self, data: bytes, name: str) -> Seen:
+    def _look(self, data: bytes, name: str, most: int) -> Seen:
         photo = decode(data, name=name, max_pixels=self.max_pixels)
-        return Seen(photo.width, photo.height, tuple(self.pipeline.look(photo, most=MOST_FACES)))
+        return Seen(photo.width, photo.height, tuple(self.pipeline.look(photo, most=most)))
 
     def _at_work(self, work: Callable[[], T]) -> T:
         place, before = self._places.get(), seconds_in_networks()

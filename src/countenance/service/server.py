@@ -122,6 +122,7 @@ class _Server(uvicorn.Server):
 def _configured(settings: Settings, service: Service) -> uvicorn.Config:
     config = uvicorn.Config(
         service.app,
+        interface="asgi3",
         http="h11",
         ws="none",
         lifespan="off",
