@@ -21,8 +21,8 @@ __all__ = ["HEADER_BYTES", "Bounds", "Connection", "Door"]
 
 HEADER_BYTES = 32_768
 _LINGER = 2.0  # seconds in which a client that was turned away may still read the answer
-_HURRY = 5.0  # seconds that a connection too many has for its one request, so that it makes room for the next
 _DRAIN = 5.0  # the same for a long answer on a connection that closes behind it; TLS would wait 30 s for a goodbye
+_HURRY = 5.0  # seconds that a connection too many has for its one request, so that it makes room for the next
 _PAUSE = 0.2  # seconds until the next try, where the system has no file descriptor left
 _GARBAGE = WireError("AccessDeniedException", "This is not HTTP as this server speaks it")
 
@@ -66,9 +66,9 @@ class Door:
             await room.acquire()
             try:
                 accepted, _ = await loop.sock_accept(self._listener)
-            except OSError:  # it has gone again, or there is no file descriptor left
+            except OSError as error:  # it has gone again, or there is no file descriptor left
                 room.release()
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(0 if isinstance(error, ConnectionError) else _PAUSE)
                 continue
             visit = loop.create_task(self._visit(accepted))
             self._inside.add(visit)

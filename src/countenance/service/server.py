@@ -111,7 +111,14 @@ class _Server(uvicorn.Server):
         made = partial(Connection, self._bounds, self.config, self.server_state, {})
         door = Door(self._bounds, self._listener, made, self.config.ssl)
         self._accepting = asyncio.create_task(door.stand_open())
+        self._accepting.add_done_callback(self._closed)
         self.started = True
+
+    def _closed(self, accepting: "asyncio.Task[None]") -> None:
+        """A server that accepts nobody any more does not live on."""
+        if not accepting.cancelled() and (error := accepting.exception()) is not None:
+            logs.fault("fault", error)
+            self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         """Close the door first."""
