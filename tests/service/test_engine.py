@@ -3,8 +3,7 @@
 import io
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -20,11 +19,9 @@ PHOTOS = [photo(name, side=side) for name in ("eileen", "grace", "both", "mirror
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
+def engine() -> Engine:
     """With more workers than this machine may have cores."""
-    made = Engine(pipeline(), workers=4)
-    yield made
-    made.close()
+    return Engine(pipeline(), workers=4)
 
 
 def templates(engine: Engine, data: bytes) -> NDArray[np.float32]:
@@ -51,6 +48,7 @@ def test_some_of_the_faces(engine: Engine) -> None:
     np.testing.assert_allclose(engine.embed(seen, [1])[0], every[1], atol=1e-5)
     assert not np.allclose(every[0], every[1], atol=1e-2)
     assert engine.embed(seen, []).shape == (0, pipeline().dim)
+    assert engine.look(photo("both"), most=1).faces == (first,)
 
 
 def test_a_crowd_is_cut_at_a_hundred(engine: Engine) -> None:
@@ -81,8 +79,6 @@ def test_seconds_in_networks_are_counted() -> None:
         list(pool.map(made.look, [photo("eileen")] * 4))
     assert looked < made.seconds_in_networks <= 2 * (time.perf_counter() - began), "two at most at once"
     assert other.seconds_in_networks == 0.0, "each engine counts its own"
-    made.close()
-    other.close()
 
 
 def _as(kind: str) -> bytes:
@@ -144,21 +140,19 @@ def test_after_warming_the_first_request_loads_nothing() -> None:
     assert len(loaded) == 2
     assert len(templates(made, photo("eileen"))) == 1
     assert fresh._networks == loaded
-    made.close()
 
 
-def test_closing_finishes_what_was_taken_and_takes_no_more() -> None:
+def test_who_comes_when_all_are_at_work_waits() -> None:
     made, gate = Engine(pipeline(), workers=1), threading.Event()
-    with ThreadPoolExecutor(5) as pool:
-        pool.submit(made._at_work, lambda: gate.wait(30))  # the one worker is busy
-        waiting = [pool.submit(made.look, photo("both")) for _ in range(3)]
-        while made._workers._work_queue.qsize() < 3:
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(made._at_work, lambda: gate.wait(30))
+        while made._places.qsize():
             time.sleep(0.001)
-        closing = pool.submit(made.close)
-        while not made._workers._shutdown:
-            time.sleep(0.001)
-        with pytest.raises(RuntimeError):
-            made.look(photo("both"))
+        waiting = [pool.submit(made.look, photo("both")) for _ in range(2)]
+        done, _ = wait(waiting, 0.3)
+        assert not done
         gate.set()
-        closing.result(30)
-        assert [len(one.result(30).faces) for one in waiting] == [2, 2, 2]
+        assert [len(one.result(30).faces) for one in waiting] == [2, 2]
+    with pytest.raises(ImageError):
+        made.look(photo("both")[:-200])
+    assert made._places.qsize() == 1, "whoever fails gives the place back as well"

@@ -1,11 +1,16 @@
 """Whoever asks too much, too slowly, too loudly or without a key: a modelled error, and the others go on."""
 
+import base64
 import concurrent.futures
+import contextlib
 import json
+import os
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,16 +37,22 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield found
 
 
-def codes_of(calls: list[Any]) -> Counter[str]:
-    def one(call: Any) -> str:
-        try:
-            call()
-        except ClientError as error:
-            return str(error.response["Error"]["Code"])
-        return "ok"
+def code_of(call: Any) -> str:
+    try:
+        call()
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "ok"
 
+
+def codes_of(calls: list[Any]) -> Counter[str]:
     with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
-        return Counter(pool.map(one, calls))
+        return Counter(pool.map(code_of, calls))
+
+
+def stranger(server: Running) -> Any:
+    """A client with the id of a key that exists, and not its secret."""
+    return server.client(key=(server.key().key_id, "wrong" * 8))
 
 
 def metric(server: Running, name: str) -> float:
@@ -77,8 +88,20 @@ def test_ten_times_too_much_is_throttled_and_nothing_else(tight: Running) -> Non
     clients = [tight.client() for _ in range(48)]  # 10 times what works and waits
     calls: list[Any] = [lambda c=c: [c.detect_faces(Image=photo) for _ in range(2)] for c in clients[:30]]
     calls += [lambda c=c: [c.list_collections() for _ in range(20)] for c in clients[30:]]
+    denied: Counter[str] = Counter()
+
+    def without(client: Any) -> None:
+        for _ in range(5):
+            denied.update([code_of(client.list_collections), code_of(lambda: client.detect_faces(Image=photo))])
+
+    strangers = [threading.Thread(target=without, args=(stranger(tight),)) for _ in range(12)]
+    for one in strangers:
+        one.start()
     found = codes_of(calls)
+    for one in strangers:
+        one.join()
     assert set(found) == {"ok", "ThrottlingException"}, found
+    assert denied == {"AccessDeniedException": 120}
     settled(tight)
     assert tight.client().detect_faces(Image=photo)["FaceDetails"]
     assert metric(tight, 'countenance_throttled_total{full="images"}') > 0
@@ -94,6 +117,7 @@ def test_a_full_lane_turns_away_at_once_and_leaves_the_other_alone(tight: Runnin
             tight.client().detect_faces(Image={"Bytes": grace()})
         assert wrong.value.response["Error"]["Code"] == "ThrottlingException"
         assert wrong.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+        assert code_of(lambda: stranger(tight).detect_faces(Image={"Bytes": grace()})) == "AccessDeniedException"
         assert tight.client().list_collections()["CollectionIds"] == []
     finally:
         for connection in held:
@@ -113,11 +137,28 @@ def test_bytes_are_counted_before_they_come(tight: Running) -> None:
     end = time.monotonic() + 1
     while metric(tight, "countenance_bytes_in_flight ") < 3 * LARGEST:
         assert time.monotonic() < end
-    with pytest.raises(ClientError, match="ThrottlingException"):
-        tight.client().list_collections()
+    assert code_of(tight.client().list_collections) == "ThrottlingException"
+    assert code_of(stranger(tight).list_collections) == "AccessDeniedException"
     for connection in held:
         connection.close()
     settled(tight)
+
+
+def test_what_was_throttled_is_not_done_when_somebody_sends_it_again(tight: Running) -> None:
+    own, body = tight.key(), json.dumps({"Image": {"Bytes": base64.b64encode(grace()).decode()}}).encode()
+    headers = sign((own.key_id, own.secret), f"127.0.0.1:{tight.port}", TARGET + "DetectFaces", body)
+    held = [half_sent(tight, "DetectFaces") for _ in range(3)]
+    end = time.monotonic() + 1
+    while metric(tight, 'countenance_in_flight{lane="images"}') < 3:
+        assert time.monotonic() < end
+    _, _, answer = tight.page("/", "POST", body, headers)
+    assert json.loads(answer)["__type"] == "ThrottlingException"
+    for connection in held:
+        connection.close()
+    settled(tight)
+    _, _, answer = tight.page("/", "POST", body, headers)
+    assert json.loads(answer)["__type"] == "AccessDeniedException"
+    assert "came before" in json.loads(answer)["message"]
 
 
 def test_a_body_that_is_too_long(tight: Running) -> None:
@@ -127,12 +168,17 @@ def test_a_body_that_is_too_long(tight: Running) -> None:
     status, said = chunked(tight, "ListFaces", b"x" * 65536, 30)  # in pieces, without saying how long it is
     assert (status, said["__type"]) == (400, "InvalidParameterException")
     assert f"more than {LARGEST} bytes" in said["message"]
+    assert code_of(lambda: stranger(tight).detect_faces(Image={"Bytes": bytes(3 * LARGEST)})) == "AccessDeniedException"
+    wrong_secret = (tight.key().key_id, "wrong" * 8)
+    assert chunked(tight, "ListFaces", b"x" * 65536, 30, wrong_secret)[1]["__type"] == "AccessDeniedException"
     settled(tight)
 
 
-def chunked(server: Running, operation: str, piece: bytes, times: int) -> tuple[int, dict[str, Any]]:
-    own = server.key()
-    headers = sign((own.key_id, own.secret), f"127.0.0.1:{server.port}", TARGET + operation, piece * times)
+def chunked(
+    server: Running, operation: str, piece: bytes, times: int, key: tuple[str, str] | None = None
+) -> tuple[int, dict[str, Any]]:
+    own = key or (server.key().key_id, server.key().secret)
+    headers = sign(own, f"127.0.0.1:{server.port}", TARGET + operation, piece * times)
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         connection.sendall(f"POST / HTTP/1.1\r\n{lines}Transfer-Encoding: chunked\r\n\r\n".encode())
@@ -162,10 +208,12 @@ def test_slow_clients_are_let_go(tight: Running) -> None:
     assert raw(tight, b"") == b""  # says nothing at all
     assert raw(tight, b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""  # never ends its header
     own = tight.key()
-    headers = sign((own.key_id, own.secret), "x", TARGET + "ListFaces", b"")
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    dribble = f"POST / HTTP/1.1\r\n{lines}Content-Length: 9000000\r\n\r\n".encode()
-    assert b"InvalidParameterException" in raw(tight, dribble)  # answered early; the rest never comes
+    for key, why in ((own.key_id, b"did not arrive in time"), ("AKIAABCDEFGHIJKLMNOP", b"unknown")):
+        headers = sign((key, own.secret), "x", TARGET + "ListFaces", b"")
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        answer = raw(tight, f"POST / HTTP/1.1\r\n{lines}Content-Length: 9000000\r\n\r\n".encode())
+        assert b"AccessDeniedException" in answer
+        assert why in answer  # of a key that is not there nothing is waited for; but the connection is closed as well
     settled(tight)
 
 
@@ -245,22 +293,55 @@ def test_a_key_that_is_not_there_or_signs_wrongly(tight: Running) -> None:
 
 
 def test_too_many_connections_are_told(tight: Running) -> None:
-    idle = [socket.create_connection(("127.0.0.1", tight.port), 10) for _ in range(60)]
-    try:
-        with pytest.raises(ClientError, match="ThrottlingException"):
-            tight.client().list_collections()
-        with pytest.raises(ClientError, match="AccessDeniedException"):  # strangers do not hear how it stands
-            tight.client(key=("AKIAABCDEFGHIJKLMNOP", "s" * 40)).list_collections()
+    photo = {"Bytes": grace()}
+    with idle(tight, 60):
+        assert code_of(tight.client().list_collections) == "ThrottlingException"
+        assert code_of(lambda: tight.client().detect_faces(Image=photo)) == "ThrottlingException"
+        assert code_of(lambda: stranger(tight).detect_faces(Image=photo)) == "AccessDeniedException"
+        unknown = tight.client(key=("AKIAABCDEFGHIJKLMNOP", "s" * 40))
+        assert code_of(unknown.list_collections) == "AccessDeniedException"
         _, _, body = tight.page("/", "POST", b"{}")
         assert json.loads(body)["__type"] == "AccessDeniedException"
-        idle += [socket.create_connection(("127.0.0.1", tight.port), 10) for _ in range(60)]
-        with pytest.raises(ClientError, match="ThrottlingException"):
-            tight.client().list_collections()
-    finally:
-        for connection in idle:
-            connection.close()
+        assert tight.page("/health")[0] == 200
+        answer = raw(tight, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 2)  # one answer, and it is closed
+        assert answer.count(b"HTTP/1.1 200") == answer.count(b"HTTP/1.1") == 1
+        client = tight.client()
+        assert {code_of(client.list_collections) for _ in range(20)} == {"ThrottlingException"}
     tight.ready()
     assert tight.client().list_collections()
+
+
+def test_connections_beyond_those_wait_outside(tight: Running) -> None:
+    """Silent ones inside are let go soon; who waits is answered then, and nothing grows."""
+    before = open_sockets(tight)
+    with idle(tight, 250):
+        time.sleep(0.5)
+        assert open_sockets(tight) - before <= 2 * 60 + 1
+        assert code_of(stranger(tight).list_collections) == "AccessDeniedException"
+        assert code_of(tight.client().list_collections) in {"ok", "ThrottlingException"}
+    tight.ready()
+    end = time.monotonic() + 10
+    while open_sockets(tight) > before + 1:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert tight.client().list_collections()
+
+
+@contextlib.contextmanager
+def idle(server: Running, count: int) -> Iterator[None]:
+    """So many connections that say nothing."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(count):
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
+        yield
+
+
+def open_sockets(server: Running) -> int:
+    found = 0
+    for one in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += os.readlink(one).startswith("socket:")
+    return found
 
 
 def test_the_log_has_ids_and_times_and_nobody(tight: Running) -> None:

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ from service.backends import opened
 from service.running import TARGET, Running, astronaut, data_folder, half_sent, running, sign
 
 
-def start(*flags: str | Path) -> subprocess.CompletedProcess[str]:
+def start(*flags: str | Path, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run the command to its end, which comes soon when it refuses to start."""
-    command = [sys.executable, "-c", "from countenance.cli import main; main()", "serve", *map(str, flags)]
+    command = [*before, sys.executable, "-c", "from countenance.cli import main; main()", "serve", *map(str, flags)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -38,6 +38,11 @@ def refused(found: subprocess.CompletedProcess[str], *words: str) -> None:
     for word in words:
         assert word in found.stderr
     assert found.stderr.count("\n") == 1
+
+
+def test_files_that_connections_need_are_asked_for_at_the_start(tmp_path: Path) -> None:
+    with_few = ["bash", "-c", 'ulimit -n 600 && exec "$@"', "-"]
+    refused(start("--data", tmp_path / "data", before=with_few), "max_connections", "1,280", "600", "ulimit -n")
 
 
 def test_stopped_under_load_it_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:

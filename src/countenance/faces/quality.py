@@ -83,12 +83,13 @@ def measure(chip: NDArray[np.uint8], landmarks: NDArray[np.floating], score: flo
     counts = np.array(gray.histogram(), np.float64) / (chip.shape[0] * chip.shape[1])
     mean = float(counts @ _LEVELS)
     luma = np.asarray(gray).astype(np.int16)
-    middle = luma[1:-1, 1:-1]
-    laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * middle
+    laplacian = -4 * luma[1:-1, 1:-1]
+    for neighbour in (luma[:-2, 1:-1], luma[2:, 1:-1], luma[1:-1, :-2], luma[1:-1, 2:]):
+        laplacian += neighbour
     points = np.asarray(landmarks, np.float64)
     values = (
         math.dist(points[0], points[1]),
-        float(np.abs(laplacian).mean()),
+        float(np.abs(laplacian, out=laplacian).mean()),
         mean / 255,
         math.sqrt(float(counts @ (_LEVELS - mean) ** 2)) / 255,
         *_pose(points),

@@ -3,6 +3,8 @@
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from countenance.errors import ModelError
 from countenance.faces._lazy import need
 
-__all__ = ["MAX_MODEL_BYTES", "Network", "cores", "read_model", "scratch", "seconds_in_networks"]
+__all__ = ["MAX_MODEL_BYTES", "Network", "cores", "read_model", "scratch", "scratch_in", "seconds_in_networks"]
 
 #: Largest model file read, in bytes; protobuf itself ends at 2 GiB.
 MAX_MODEL_BYTES = 1 << 30
@@ -26,11 +28,24 @@ def scratch(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
     What it holds is old, and whoever asks for the same name next overwrites it.
     """
-    kept: NDArray[np.float32] | None = getattr(_KEPT, name, None)
+    arrays: dict[str, NDArray[np.float32]] | None = getattr(_KEPT, "arrays", None)
+    if arrays is None:
+        arrays = _KEPT.arrays = {}
+    kept = arrays.get(name)
     if kept is None or kept.shape != shape:
-        kept = np.empty(shape, np.float32)
-        setattr(_KEPT, name, kept)
+        kept = arrays[name] = np.empty(shape, np.float32)
     return kept
+
+
+@contextmanager
+def scratch_in(arrays: dict[str, NDArray[np.float32]]) -> Iterator[None]:
+    """Meanwhile, this thread's scratch arrays are those of ``arrays``, so that many threads can share few by turns."""
+    before = getattr(_KEPT, "arrays", None)
+    _KEPT.arrays = arrays
+    try:
+        yield
+    finally:
+        _KEPT.arrays = before
 
 
 def seconds_in_networks() -> float:

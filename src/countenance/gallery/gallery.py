@@ -110,9 +110,14 @@ class Gallery:
 
     def tags(self, name: str) -> dict[str, str]:
         """The collection's tags."""
+        return self.described(name)[1]
+
+    def described(self, name: str) -> tuple[Collection, dict[str, str]]:
+        """One collection and its tags, as of one moment."""
         with self._store.read() as tx:
-            uid = read_collection(tx, name).uid
-            return dict(tx.rows("SELECT name, value FROM tags WHERE collection = ? ORDER BY name", (uid,)))
+            found = read_collection(tx, name)
+            rows = tx.rows("SELECT name, value FROM tags WHERE collection = ? ORDER BY name", (found.uid,))
+            return found, dict(rows)
 
     def tag(
         self, name: str, occasion: Occasion, *, put: Mapping[str, str] | None = None, drop: Sequence[str] = ()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from countenance.errors import StoreError
 from countenance.gallery.keys import KeyFile
 from countenance.gallery.store import Store, Tx, marks
-from countenance.ledger import Edge, Entry
+from countenance.ledger import Edge, Entry, leaf_hash
 
 __all__ = ["Change", "Writer", "read_edge"]
 
@@ -48,7 +48,7 @@ class Change:
         """Append to the ledger; the entry's number."""
         record = entry.recorded(self.edge.size)
         body = record.encode()
-        self.edge, nodes = self.edge.append(record.leaf)
+        self.edge, nodes = self.edge.append(leaf_hash(body))
         self.tx.run(
             "INSERT INTO log (idx, kind, ended, body) VALUES (?, ?, ?, ?)",
             (record.index, str(entry.kind), entry.ended.timestamp(), body),

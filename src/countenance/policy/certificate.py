@@ -7,11 +7,13 @@ canonical JSON (RFC 8785). ``docs/certificate.md`` describes the file and how to
 import hashlib
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +59,12 @@ class GroupRecord:
 
     def rate_at(self, threshold: float) -> Rate:
         """The rate at the highest listed threshold not above the one asked for: never less than it truly was."""
-        return max(
-            (r for r in self.rates if r.threshold <= threshold), default=self.rates[0], key=lambda r: r.threshold
-        )
+        return self._rising[max(0, bisect_right(self._rising, threshold, key=attrgetter("threshold")) - 1)]
+
+    @cached_property
+    def _rising(self) -> tuple[Rate, ...]:
+        """In order, whatever the file's is; every search asks."""
+        return tuple(sorted(self.rates, key=attrgetter("threshold")))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Who may come in: so many requests at work, so many waiting, so many bytes; whoever comes on top is told at once.
+"""Who may come in: so many requests at work, so many waiting, so many bytes; nobody on top of that.
 
 Nothing here queues without a bound. Requests with photos and all others have a lane each, with threads of their own, so
 that a search by face id does not wait behind somebody's photos.
@@ -13,7 +13,10 @@ from typing import TypeVar
 from countenance.service.failures import WireError
 from countenance.service.metrics import Metrics
 
-__all__ = ["Lane", "Limits", "Ticket", "Weight", "throttled"]
+__all__ = ["CROWDED", "Lane", "Limits", "Throttled", "Ticket", "Weight"]
+
+CROWDED = "countenance.crowded"
+"""In the ASGI scope's ``state``: whether the request came on a connection beyond those that are served."""
 
 T = TypeVar("T")
 
@@ -33,9 +36,12 @@ class Limits:
     work_seconds: float
 
 
-def throttled(what: str) -> WireError:
-    """What somebody is told for whom there is no room; clients of AWS wait and try again by themselves."""
-    return WireError("ThrottlingException", f"This server is busy ({what}); wait a little and try again")
+class Throttled(WireError):
+    """There is no room; ``full`` is what the counter calls it. Clients of AWS wait and try again by themselves."""
+
+    def __init__(self, full: str, what: str) -> None:
+        super().__init__("ThrottlingException", f"This server is busy ({what}); wait a little and try again")
+        self.full = full
 
 
 class Weight:
@@ -84,13 +90,11 @@ class Lane:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=f"countenance-{name}")
 
     def enter(self, size: int) -> Ticket:
-        """Admit a request of so many bytes. Raises WireError, ThrottlingException, when the lane or memory is full."""
+        """Admit a request of so many bytes. Raises Throttled when the lane or memory is full."""
         if self._inside >= self._most:
-            self._metrics.throttled(self.name)
-            raise throttled("too many requests wait")
+            raise Throttled(self.name, "too many requests wait")
         if not self._weight.take(size):
-            self._metrics.throttled("bytes")
-            raise throttled("too many bytes are on their way")
+            raise Throttled("bytes", "too many bytes are on their way")
         self._inside += 1
         self._metrics.in_flight(self.name, 1, size)
         return Ticket(self, size)
@@ -104,15 +108,14 @@ class Lane:
     async def run(self, ticket: Ticket, function: Callable[[], T], patience: float, longest: float) -> T:
         """Run it in a thread once it is this request's turn.
 
-        Raises WireError (ThrottlingException) when its turn does not come within ``patience`` seconds, TimeoutError
-        when the work is not done within ``longest``. A thread cannot be stopped: its place and its ticket stay taken
-        until it ends.
+        Raises Throttled when its turn does not come within ``patience`` seconds, TimeoutError when the work is not
+        done within ``longest``. A thread cannot be stopped: its place and its ticket stay taken until it ends.
         """
         try:
-            await asyncio.wait_for(self._turn.acquire(), patience)
+            async with asyncio.timeout(patience):
+                await self._turn.acquire()
         except TimeoutError:
-            self._metrics.throttled(self.name)
-            raise throttled("no worker became free in time") from None
+            raise Throttled(self.name, "no worker became free in time") from None
         ticket.hold()
         work = asyncio.get_running_loop().run_in_executor(self._pool, function)
         work.add_done_callback(lambda work: self._done(ticket, work))

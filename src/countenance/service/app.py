@@ -1,7 +1,8 @@
 """The HTTP side: one route of AWS JSON 1.1, and pages for whoever runs the server. Everything else is AccessDenied.
 
-Order of things for a request: its header names a key that exists; there is room for it; its body comes in time and is
-not too long; the signature over all of it holds; only then is anything of it read, decided and done, in a thread.
+Order of things for a request: its header names a key that exists; its body comes in time; the signature over all of it
+holds; only then is anything of it read, decided and done, in a thread. Room is looked for at the header. Where there is
+none, or the body is too long, the body is read without being kept, to know whether it is a client who should hear that.
 """
 
 import asyncio
@@ -9,10 +10,11 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from starlette.applications import Starlette
@@ -23,9 +25,9 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from countenance.service import logs, wire
-from countenance.service.admission import Lane, Limits, Weight
+from countenance.service.admission import CROWDED, Lane, Limits, Throttled, Ticket, Weight
 from countenance.service.backend import Backend
-from countenance.service.caller import Call
+from countenance.service.caller import Call, Caller
 from countenance.service.failures import Refused, WireError
 from countenance.service.metrics import Metrics
 from countenance.service.operations import OPERATIONS
@@ -89,16 +91,19 @@ class Service:
         weight = Weight(limits.bytes_in_flight)
         self._images = Lane("images", limits.image_workers, limits.image_waiting, weight, metrics)
         self._others = Lane("gallery", limits.gallery_workers, limits.gallery_waiting, weight, metrics)
-        self.app = Starlette(
+        self._pages = Starlette(
             routes=[
-                Route("/", self._wire),
                 Route("/health", self._health, methods=["GET"]),
                 Route("/ready", self._is_ready, methods=["GET"]),
                 Route("/metrics", self._counted, methods=["GET"]),
             ],
             exception_handlers={HTTPException: _nothing_here},
         )
-        self.app.router.redirect_slashes = False
+        self._pages.router.redirect_slashes = False
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application; all methods of / are the API's."""
+        await (self._serve if scope["path"] == "/" else self._pages)(scope, receive, send)
 
     def close(self) -> None:
         """Take no more work, and wait for what runs."""
@@ -123,11 +128,6 @@ class Service:
 
     # -- the API -------------------------------------------------------------------------------------------------
 
-    @property
-    def _wire(self) -> Any:
-        """An ASGI application in a class of its own: Starlette then leaves all methods to it."""
-        return _Endpoint(self._serve)
-
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         found = dict(headers)
@@ -139,9 +139,14 @@ class Service:
             body, more, status = self._refusal(asked, error)
         except Exception as error:
             body, more, status = self._refusal(asked, self._fault(asked, error))
-        answer = {"content-type": wire.CONTENT_TYPE, "x-amzn-requestid": asked.call, **more}
+        answer = {"content-type": wire.CONTENT_TYPE, "content-length": str(len(body)), "x-amzn-requestid": asked.call}
+        answer |= more
+        if _crowded(scope) and asked.key_id is not None:  # all of it was read, so that closing takes nothing away
+            answer["connection"] = "close"
         self._metrics.request(asked.operation, asked.code, time.monotonic() - asked.started)
-        await Response(body, status, answer)(scope, receive, send)
+        lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.items()]
+        await send({"type": "http.response.start", "status": status, "headers": lines})
+        await send({"type": "http.response.body", "body": body})
         logs.say(
             "request",
             id=asked.call,
@@ -159,6 +164,8 @@ class Service:
             asked.rule = error.rule
             self._metrics.refused(error.rule)
         more = {wire.ERROR_HEADER: error.code}
+        if isinstance(error, Throttled):
+            self._metrics.throttled(error.full)
         if isinstance(error, _TooSlow):
             more["connection"] = "close"
         return wire.error_body(error, asked.call), more, error.status
@@ -166,17 +173,42 @@ class Service:
     async def _answered(
         self, asked: _Asked, scope: Scope, headers: list[tuple[str, str]], receive: Receive
     ) -> tuple[bytes, dict[str, str]]:
-        """The answer's body and further headers. Raises WireError."""
+        """The answer's body and further headers. Raises WireError; of any code but AccessDenied only to who signed."""
         found = dict(headers)
         asked.key_id = self._verifier.claimed(found.get("authorization", ""))  # nothing is read for a key not there
-        lane = self._images if asked.operation in IMAGE_OPERATIONS else self._others
-        ticket = lane.enter(self._announced(asked, found))
         try:
-            body = await self._body(asked, receive)
-            work = partial(self._work, asked, scope, headers, body)
-            return await lane.run(ticket, work, self._limits.queue_seconds, self._limits.work_seconds)
+            ticket = self._admitted(asked, scope, found)
+        except WireError:
+            await self._signed(asked, scope, headers, receive, keep=False)
+            raise
+        try:
+            caller, body = await self._signed(asked, scope, headers, receive, keep=True)
+            work = partial(self._work, asked, caller, scope, headers, body)
+            return await ticket.lane.run(ticket, work, self._limits.queue_seconds, self._limits.work_seconds)
         finally:
             ticket.give_back()
+
+    def _admitted(self, asked: _Asked, scope: Scope, headers: Mapping[str, str]) -> Ticket:
+        """Room for it. Raises WireError where there is none, or where it says that it is too long."""
+        if _crowded(scope):
+            raise Throttled("connections", "too many connections")
+        lane = self._images if asked.operation in IMAGE_OPERATIONS else self._others
+        return lane.enter(self._announced(asked, headers))
+
+    async def _signed(
+        self, asked: _Asked, scope: Scope, headers: list[tuple[str, str]], receive: Receive, *, keep: bool
+    ) -> tuple[Caller, bytes]:
+        """Who signed it, and the body, empty unless it is kept. Raises WireError.
+
+        A request that is throttled is remembered as any: its client was told that it is not done, so that nobody else
+        may have it done later; and who tries again signs anew.
+        """
+        body, digest = await self._body(asked, receive, keep)
+        path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+        caller = self._verifier.verify(scope["method"], path, query, headers, digest, asked.arrived)
+        if asked.size > self._limits.body_bytes:
+            raise self._too_large(asked)
+        return caller, body
 
     def _fault(self, asked: _Asked, error: BaseException) -> WireError:
         logs.fault("fault", error, id=asked.call, operation=asked.operation)
@@ -186,7 +218,7 @@ class Service:
         )
 
     def _announced(self, asked: _Asked, headers: Mapping[str, str]) -> int:
-        """How long the body will be at most."""
+        """How long the body will be at most. Raises WireError when that is too long."""
         length = headers.get("content-length", "")
         if not length.isascii() or not length.isdigit():
             return self._limits.body_bytes  # in chunks: it may become as long as any
@@ -199,9 +231,10 @@ class Service:
         code = "ImageTooLargeException" if asked.operation in IMAGE_OPERATIONS else "InvalidParameterException"
         return WireError(code, _TOO_LARGE.format(self._limits.body_bytes))
 
-    async def _body(self, asked: _Asked, receive: Receive) -> bytes:
-        """The whole body. Raises WireError when it is too long or takes too long."""
+    async def _body(self, asked: _Asked, receive: Receive, keep: bool) -> tuple[bytes, str]:
+        """The body, empty if it is too long or not to be kept, and its digest. Raises WireError when it is too slow."""
         parts: list[bytes] = []
+        digest = sha256()
         asked.size = 0
         try:
             async with asyncio.timeout(self._limits.body_seconds):
@@ -209,21 +242,22 @@ class Service:
                     message: Message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _TooSlow("The connection ended before the request did")
-                    parts.append(message.get("body", b""))
-                    asked.size += len(parts[-1])
+                    piece = message.get("body", b"")
+                    digest.update(piece)
+                    asked.size += len(piece)
+                    if keep:
+                        parts.append(piece)
                     if asked.size > self._limits.body_bytes:
-                        raise self._too_large(asked)
+                        keep, parts = False, []
                     if not message.get("more_body", False):
-                        return b"".join(parts)
+                        return b"".join(parts), digest.hexdigest()
         except TimeoutError:
             raise _TooSlow("The request's body did not arrive in time") from None
 
     def _work(
-        self, asked: _Asked, scope: Scope, headers: list[tuple[str, str]], body: bytes
+        self, asked: _Asked, caller: Caller, scope: Scope, headers: list[tuple[str, str]], body: bytes
     ) -> tuple[bytes, dict[str, str]]:
-        """In a thread: find out who calls, do what is asked, write the answer. Raises WireError."""
-        path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
-        caller = self._verifier.verify(scope["method"], path, query, headers, body, asked.arrived)
+        """In a thread: do what is asked, write the answer. Raises WireError."""
         operation = asked.operation
         kind = dict(headers).get("content-type", "").partition(";")[0].strip().lower()
         if scope["method"] != "POST" or kind != wire.CONTENT_TYPE or operation == "unknown":
@@ -244,19 +278,15 @@ class Service:
         return wire.write_answer(operation, members), _in_force(members)
 
 
+def _crowded(scope: Scope) -> bool:
+    return bool(scope.get("state", {}).get(CROWDED))
+
+
 class _TooSlow(WireError):
     """Nobody knows who it was, since the signature covers the body that never came."""
 
     def __init__(self, message: str) -> None:
         super().__init__("AccessDeniedException", message)
-
-
-class _Endpoint:
-    def __init__(self, serve: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
-        self._serve = serve
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._serve(scope, receive, send)
 
 
 def _in_force(members: Mapping[str, Any]) -> dict[str, str]:

@@ -119,9 +119,11 @@ class Desk:
     ) -> tuple[Decision, Certificate | None, Collection]:
         """The same, with the certificate that the decision rests on."""
         self.ask_role(call, action, name)
-        collection = self.gallery.collection(name)
         if action in _PURPOSED and "terms" not in facts:
-            facts["terms"] = self.terms_now(name)
+            collection, tags = self.gallery.described(name)
+            facts["terms"] = self.terms(tags)
+        else:
+            collection = self.gallery.collection(name)
         facts = {"gallery": collection.faces} | facts
         return *self.ask_certified(call, action, collection=name, **facts), collection
 

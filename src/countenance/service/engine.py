@@ -1,8 +1,8 @@
 """Photos of requests in, faces and templates out."""
 
+import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from countenance.errors import ImageError
 from countenance.faces import Face, Pipeline
 from countenance.faces.image import MAX_PIXELS, decode
-from countenance.faces.runtime import seconds_in_networks
+from countenance.faces.runtime import scratch_in, seconds_in_networks
 
 __all__ = ["MOST_FACES", "Engine", "Seen"]
 
@@ -35,7 +35,7 @@ class Seen:
 class Engine:
     """The pipeline as the operations use it, from many threads.
 
-    A request's work runs on one of ``workers`` threads of its own, and each network on that one thread: with more
+    Work runs on the thread that asks, and each network on that one thread, but ``workers`` at once at most: with more
     requests than cores this does most, and memory stays that of ``workers`` photos. Who comes when all are at work
     waits.
 
@@ -47,7 +47,9 @@ class Engine:
 
     def __init__(self, pipeline: Pipeline, *, workers: int | None = None, max_pixels: int = MAX_PIXELS) -> None:
         self.pipeline, self.max_pixels = pipeline, max_pixels
-        self._workers = ThreadPoolExecutor(workers or pipeline.threads, "countenance-engine")
+        self._places: queue.LifoQueue[dict[str, NDArray[np.float32]]] = queue.LifoQueue()  # the warmest first
+        for _ in range(workers or pipeline.threads):
+            self._places.put({})
         self._counting = threading.Lock()
         self._seconds = 0.0
 
@@ -66,14 +68,14 @@ class Engine:
         with self._counting:
             return self._seconds
 
-    def look(self, data: bytes, name: str = "Image") -> Seen:
-        """Find the faces of a photo; ``name`` is what errors call it.
+    def look(self, data: bytes, name: str = "Image", *, most: int = MOST_FACES) -> Seen:
+        """Find the faces of a photo, or the ``most`` largest of them; ``name`` is what errors call it.
 
         Raises ImageError for anything but a sound JPEG or PNG, ImageTooLargeError for one with too many pixels.
         """
         if not data.startswith(_SIGNATURES):
             raise ImageError(f"{name}: neither JPEG nor PNG; save it as one of them")
-        return self._at_work(lambda: self._look(data, name))
+        return self._at_work(lambda: self._look(data, name, most))
 
     def embed(self, seen: Seen, which: Sequence[int]) -> NDArray[np.float32]:
         """Templates of some of the faces, in one batch; (len(which), dim) float32."""
@@ -89,24 +91,19 @@ class Engine:
         self._at_work(lambda: self.pipeline.embed_faces(np.zeros((1, side, side, 3), np.uint8), threads=1))
         self._at_work(lambda: self.pipeline.look(_blank()))
 
-    def close(self) -> None:
-        """Finish what is at work, and take nothing more."""
-        self._workers.shutdown()
-
-    def _look(self, data: bytes, name: str) -> Seen:
+    def _look(self, data: bytes, name: str, most: int) -> Seen:
         photo = decode(data, name=name, max_pixels=self.max_pixels)
-        return Seen(photo.width, photo.height, tuple(self.pipeline.look(photo, most=MOST_FACES)))
+        return Seen(photo.width, photo.height, tuple(self.pipeline.look(photo, most=most)))
 
     def _at_work(self, work: Callable[[], T]) -> T:
-        def counted() -> T:
-            before = seconds_in_networks()
-            try:
+        place, before = self._places.get(), seconds_in_networks()
+        try:
+            with scratch_in(place):
                 return work()
-            finally:
-                with self._counting:
-                    self._seconds += seconds_in_networks() - before
-
-        return self._workers.submit(counted).result()
+        finally:
+            self._places.put(place)
+            with self._counting:
+                self._seconds += seconds_in_networks() - before
 
 
 def _blank() -> object:

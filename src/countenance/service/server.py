@@ -1,6 +1,8 @@
 """``countenance serve``: opens everything that the settings name, listens, keeps it up, and closes it in order."""
 
+import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -20,7 +22,7 @@ from countenance.service import logs
 from countenance.service.admission import Limits
 from countenance.service.app import Service
 from countenance.service.backend import Backend
-from countenance.service.connections import HEADER_BYTES, Bounds, Connection
+from countenance.service.connections import HEADER_BYTES, Bounds, Connection, Door
 from countenance.service.consents import ConsentRegister
 from countenance.service.desk import CertificateFile, Desk
 from countenance.service.folder import hold, make_folder, not_taken_back, service_key
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
+_OTHER_FILES = 256  # the gallery's, models, logs
+
 
 def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; ``tell`` is given the few lines that are said once, when it is ready.
@@ -45,6 +49,8 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     """
     logs.set_up(settings.log_format)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # while it is being opened
+    bounds = Bounds(settings.max_connections, settings.header_seconds, settings.body_seconds)
+    _allow_files(bounds.accepted + _OTHER_FILES)
     with ExitStack() as opened:
         listener = opened.enter_context(_listener(settings))
         make_folder(settings.data)
@@ -55,10 +61,9 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         keyring = KeyRing(settings.data)
         keyring.keys()  # a file that is wrong is said now
         upkeep = Upkeep(backend.gallery, backend.desk, metrics, settings.data, settings.upkeep_seconds)
-        verifier = Verifier(keyring)
         service = Service(
             backend,
-            verifier,
+            Verifier(keyring),
             _limits(settings),
             metrics,
             ready=upkeep.fault,
@@ -66,12 +71,12 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         )
         opened.callback(service.close)
         opened.enter_context(upkeep)
-        server = _Server(_configured(settings, service, metrics, verifier))
+        server = _Server(_configured(settings, service), bounds, listener)
         server.listen()  # before anybody is told that it is there
         for line in _said(settings, listener, backend, keyring):
             tell(line)
         logs.say("started", pid=os.getpid())
-        server.run(sockets=[listener])
+        server.run()
         logs.say("stopping")
     logs.say("stopped")
 
@@ -80,7 +85,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, but told to stop it ends with status 0, and told twice it ends at once."""
+    """uvicorn's, with a door of ours; told to stop it ends with status 0, and told twice it ends at once."""
+
+    def __init__(self, config: uvicorn.Config, bounds: Bounds, listener: socket.socket) -> None:
+        super().__init__(config)
+        self._bounds, self._listener = bounds, listener
 
     def listen(self) -> None:
         """Take signals from now to the end of the process."""
@@ -96,12 +105,32 @@ class _Server(uvicorn.Server):
             os._exit(128 + sig)
         self.should_exit = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Open the door, in place of asyncio's own servers."""
+        self.servers: list[asyncio.Server] = []
+        made = partial(Connection, self._bounds, self.config, self.server_state, {})
+        door = Door(self._bounds, self._listener, made, self.config.ssl)
+        self._accepting = asyncio.create_task(door.stand_open())
+        self._accepting.add_done_callback(self._closed)
+        self.started = True
 
-def _configured(settings: Settings, service: Service, metrics: Metrics, verifier: Verifier) -> uvicorn.Config:
-    bounds = Bounds(settings.max_connections, settings.header_seconds, settings.body_seconds, metrics, verifier.claimed)
+    def _closed(self, accepting: "asyncio.Task[None]") -> None:
+        """A server that accepts nobody any more does not live on."""
+        if not accepting.cancelled() and (error := accepting.exception()) is not None:
+            logs.fault("fault", error)
+            self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Close the door first."""
+        self._accepting.cancel()
+        await super().shutdown([self._listener])
+
+
+def _configured(settings: Settings, service: Service) -> uvicorn.Config:
     config = uvicorn.Config(
         service.app,
-        http=partial(Connection, bounds),  # type: ignore[arg-type]  # called as the class would be
+        interface="asgi3",
+        http="h11",
         ws="none",
         lifespan="off",
         log_config=None,
@@ -137,6 +166,15 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
+def _allow_files(most: int) -> None:
+    """So many files may be open: without, it would be the gallery that cannot open one, and not a client that waits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < most:
+        raise InputError(f"max_connections: needs {most:,} open files, this process may have {hard:,}; see ulimit -n")
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 @contextmanager
 def _listener(settings: Settings) -> Iterator[socket.socket]:
     """The socket, bound: a port that is taken is found out before anything is loaded."""
@@ -159,7 +197,6 @@ def _backend(settings: Settings, opened: ExitStack) -> Backend:
     policy_of_server(settings.data, settings.policy)  # a file that is wrong is said before anything is loaded
     not_taken_back(settings.data, settings.database)
     engine = _engine(settings)
-    opened.callback(engine.close)
     gallery = opened.enter_context(open_gallery(settings.data, settings.database, search=settings.search))
     policy = enact_file(gallery.ledger, settings.data, settings.policy)
     certificates = CertificateFile(settings.certificate or settings.data / "certificate.json")

@@ -73,7 +73,7 @@ class Settings:
     max_bytes_in_flight: int = _setting(
         112 * _MIB, "All requests being read or worked on, together.", low=4096, high=1 << 40
     )
-    max_connections: int = _setting(512, "Open connections; further ones are throttled.", low=1, high=65536)
+    max_connections: int = _setting(512, "Connections served; as many more are throttled.", low=1, high=65536)
     image_workers: int = _setting(
         0, "Requests with photos worked on at once; 0 is two for each core.", low=0, high=1024
     )

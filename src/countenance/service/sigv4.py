@@ -26,7 +26,6 @@ from hmac import compare_digest
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
 from countenance.errors import InputError
@@ -90,12 +89,13 @@ class Verifier:
         path: str,
         query: str,
         headers: Iterable[tuple[str, str]],
-        body: bytes,
+        digest: str,
         arrived: float | None = None,
     ) -> Caller:
-        """Who signed this request.
+        """Who signed this request; about 60 us.
 
         ``path`` and ``query`` are as they came, undecoded; ``headers`` all of them, doubles too, as latin-1 text.
+        ``digest`` is the body's sha256 in hex, so that nobody need keep a body to know whose it is.
         ``arrived`` is when the headers came, by the clock, at most a minute ago: what counts for requests that had to
         wait for their body or for their turn. By default, now.
 
@@ -109,7 +109,6 @@ class Verifier:
         now = self._clock()
         now = now if arrived is None else min(now, max(arrived, now - _WAIT))
         _timely(claim, now)
-        digest = sha256(body).hexdigest()
         if found.get("x-amz-content-sha256", [digest]) != [digest]:
             raise _denied("X-Amz-Content-SHA256 is not the digest of the body")
         key = self._find(claim.key_id)
@@ -197,17 +196,19 @@ def _timely(claim: _Claim, now: float) -> None:
 class _Again(SigV4Auth):  # type: ignore[misc]  # botocore has no types
     """botocore's signer, over the headers that the client says it signed."""
 
-    def __init__(self, credentials: Credentials, claim: _Claim) -> None:
+    def __init__(self, credentials: Credentials, claim: _Claim, headers: dict[str, list[str]]) -> None:
         super().__init__(credentials, claim.service, claim.region)
-        self._names = claim.signed
+        self._signed = _Signed((name, headers[name]) for name in claim.signed)
 
-    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
+    def headers_to_sign(self, request: AWSRequest) -> "_Signed":  # noqa: ARG002
         """Those, doubles too, in the order in which they came."""
-        found = HTTPHeaders()
-        for name, value in request.headers.items():
-            if name.lower() in self._names:
-                found[name.lower()] = value  # adds, as email.message does
-        return found
+        return self._signed
+
+
+class _Signed(dict[str, list[str]]):
+    """Headers as botocore reads them when it makes them canonical; its own class for them costs as much as the rest."""
+
+    get_all = dict.__getitem__
 
 
 def _signature(
@@ -215,13 +216,9 @@ def _signature(
 ) -> str:
     method, path, query = line
     request = AWSRequest(method=method, url=f"http://host{path}" + (f"?{query}" if query else ""))
-    for name in claim.signed:
-        for value in headers[name]:
-            request.headers[name] = value
-    if "x-amz-content-sha256" not in claim.signed:
-        request.headers["X-Amz-Content-SHA256"] = digest  # spares botocore the body; it is not canonicalised
+    request.headers["X-Amz-Content-SHA256"] = digest  # spares botocore the body; it is not canonicalised
     request.context["timestamp"] = claim.stamp
-    signer = _Again(Credentials(claim.key_id, secret), claim)
+    signer = _Again(Credentials(claim.key_id, secret), claim, headers)
     return str(signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request))
 
 

@@ -3,7 +3,6 @@
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from countenance.errors import InputError
 from countenance.faces import Face as SeenFace
@@ -28,9 +27,10 @@ def index_faces(backend: Backend, call: Call, params: Params) -> Answer:
     image_id, now = str(uuid.uuid4()), datetime.now(UTC)
     desk = backend.desk
     desk.ask_role(call, "enrol", name)
-    terms = desk.terms_now(name)
+    collection, tags = backend.gallery.described(name)
+    terms = desk.terms(tags)
     record = _record(backend, call, name, external) or default_consent(desk.policy, terms, external or image_id, now)
-    decision, collection = desk.ask_of(call, "enrol", name, terms=terms, consent=record)
+    decision = desk.ask(call, "enrol", collection=name, gallery=collection.faces, terms=terms, consent=record)
     pinned(backend, collection)
     consent = _until(record or _none_needed(terms, external or image_id, now), terms, now)
     seen = backend.engine.look(backend.photos.read(params["Image"]))
@@ -144,5 +144,4 @@ def _sorted_out(seen: Seen, params: Params) -> tuple[list[int], list[tuple[int, 
 
 
 def _kept_quality(face: SeenFace) -> dict[str, float]:
-    measured: dict[str, Any] = face.to_json()["quality"]
-    return {name: float(value) for name, value in measured.items()}
+    return {name: float(value) for name, value in vars(face.quality).items()}

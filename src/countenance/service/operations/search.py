@@ -9,7 +9,7 @@ from countenance.gallery import Collection, FaceProbe, Found, Probe, UserProbe
 from countenance.policy import Decision, SimilarityCurve
 from countenance.service.backend import Backend
 from countenance.service.caller import Call
-from countenance.service.engine import Seen
+from countenance.service.engine import MOST_FACES, Seen
 from countenance.service.failures import WireError
 from countenance.service.operations.common import Answer, Params, in_force, pinned
 from countenance.service.operations.photos import chosen
@@ -49,8 +49,9 @@ def search_faces_by_image(backend: Backend, call: Call, params: Params) -> Answe
     """SearchFacesByImage: the same for the largest face of a photo that meets the QualityFilter."""
     _leave(backend, call, params, _OF_FACES)  # before the photo is opened
     data = backend.photos.read(params["Image"])
-    seen = backend.engine.look(data)
-    number = chosen(seen.faces, params.get("QualityFilter", "NONE"), "Image")[0]
+    level = params.get("QualityFilter", "NONE")
+    seen = backend.engine.look(data, most=1 if level == "NONE" else MOST_FACES)  # of no other anything is asked
+    number = chosen(seen.faces, level, "Image")[0]
     leave, found = _found(backend, call, params, backend.engine.embed(seen, [number])[0], data=data)
     face = seen.faces[number]
     return {
