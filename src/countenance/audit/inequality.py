@@ -24,7 +24,7 @@ __all__ = ["Spread", "contrasts", "fdr", "garbe", "gini", "max_geomean", "max_mi
 DRAWS = 1000
 STRETCH = np.linspace(0.0, 1.5, 16)
 LEVEL = 0.025
-TOWARDS, BEYOND = 0.035, 0.015
+TOWARDS, BEYOND = 0.04, 0.01
 """How the 5 % are spent: that groups differ less than the interval says, and that they differ more."""
 Z = float(ndtri(1.0 - LEVEL))
 INDEPENDENT = (
@@ -249,8 +249,8 @@ def measured(
     for more unequal groups; a ``ratio`` takes a group that by chance has no error for one with half an error.
 
     The end of the interval towards equality inverts a test: the least unequal truth at which outcomes at least as
-    unequal as the measured one have a chance of 3.5 %, found along the measured pattern (`Spread.truths`). Percentiles
-    would not do there: the largest of several noisy rates is biased upwards. The other end is the 98.5th percentile of
+    unequal as the measured one have a chance of 4 %, found along the measured pattern (`Spread.truths`). Percentiles
+    would not do there: the largest of several noisy rates is biased upwards. The other end is the 99th percentile of
     the measure with the groups kept in their measured order, which has no such bias; and never less than what chance
     alone gives one time in twenty, so that no truth below that is missed on this side and all of the 5 % can be spent
     on the other (as in Feldman, Cousins 1998, near a boundary): equality is excluded just when p is below 5 %.
