@@ -48,7 +48,8 @@ def _cells(full: bool) -> Iterable[tuple[int, dict]]:
         pairs = subjects * (subjects - 1) / 2
         yield many, {"estimator": "pareto", "fmr": 3.0 / pairs, "ratio": ratio, "subjects": subjects}
         if full:
-            yield many, {"estimator": "pareto", "fmr": 3.0 / pairs, "ratio": ratio, "subjects": subjects, "photos": 5}
+            runs = many if subjects == 200 else few
+            yield runs, {"estimator": "pareto", "fmr": 3.0 / pairs, "ratio": ratio, "subjects": subjects, "photos": 5}
     for subjects, ratio in cells:
         pairs = subjects * (subjects - 1) / 2
         for errors in (30.0, 200.0):

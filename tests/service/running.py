@@ -82,7 +82,11 @@ class Running:
             clean = {k: v for k, v in os.environ.items() if not k.startswith(("COUNTENANCE_", "AWS_"))}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=clean)
         if wait:
-            self.ready()
+            try:
+                self.ready()
+            except BaseException:
+                self.process.kill()  # nobody else knows of it yet
+                raise
 
     def ready(self, seconds: float = 60.0) -> None:
         """Wait until it says so."""
