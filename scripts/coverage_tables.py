@@ -2,8 +2,8 @@
 
     python scripts/coverage_tables.py bench.json
 
-Needs the figures of ``coverage``, ``differentials`` and ``estimators`` at full size. Each table stands between marks,
-``<!-- coverage -->``, on its page. Ranges are over the wolf ratios 0, 0.4, 0.58 and 1.
+The figures of ``coverage``, ``differentials`` and ``estimators``, at full size, or those of them that are there. Each
+table stands between marks, ``<!-- coverage -->``, on its page. Ranges are over the wolf ratios 0, 0.4, 0.58 and 1.
 """
 
 import itertools
@@ -25,13 +25,16 @@ Row = dict
 
 
 def main() -> None:
-    """Read the figures, write the pages."""
+    """Read the figures, write the pages of those that are there."""
     found = json.loads(Path(sys.argv[1]).read_text())
-    estimated = found["coverage_estimators"]
-    write("intervals.md", rates(found["coverage"]))
-    write("differentials.md", differentials(found["coverage_differentials"]))
-    write("thresholds.md", thresholds([r for r in estimated if r["estimator"] != "pareto"]))
-    write("tail.md", tails([r for r in estimated if r["estimator"] == "pareto"]))
+    if "coverage" in found:
+        write("intervals.md", rates(found["coverage"]))
+    if "coverage_differentials" in found:
+        write("differentials.md", differentials(found["coverage_differentials"]))
+    if "coverage_estimators" in found:
+        rows = found["coverage_estimators"]
+        write("thresholds.md", thresholds([r for r in rows if r["estimator"] != "pareto"]))
+        write("tail.md", tails([r for r in rows if r["estimator"] == "pareto"]))
 
 
 def write(name: str, lines: Iterable[str]) -> None:
