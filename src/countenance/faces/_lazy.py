@@ -1,4 +1,4 @@
-"""The image libraries, imported on first use: the base install has none of them."""
+"""What is heavy, imported on first use: the image libraries, which the base install has not, and compiled loops."""
 
 import functools
 import importlib
@@ -6,7 +6,9 @@ from typing import Any
 
 from countenance.errors import UnavailableError
 
-__all__ = ["need"]
+__all__ = ["loops", "need", "quicken"]
+
+_loops: Any = None
 
 
 @functools.cache
@@ -22,3 +24,18 @@ def need(module: str) -> Any:
         raise UnavailableError(
             f"working with photos needs the faces extra ({error}): pip install 'countenance[faces]'"
         ) from error
+
+
+def quicken() -> None:
+    """Do the loops over pixels by machine code from now on, which changes no result.
+
+    Loading the compiler takes a second and 100 MiB, as long as Pillow and NumPy take for a thousand faces: a server
+    has that, and whoever looks at one photo does not wait for it.
+    """
+    global _loops
+    _loops = importlib.import_module("countenance.faces.kernels")
+
+
+def loops() -> Any:
+    """The module `countenance.faces.kernels`, or None where nobody asked for it."""
+    return _loops
