@@ -1,6 +1,7 @@
 """The compiled loops over pixels against Pillow and NumPy, which do the same where nobody asked for speed."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from countenance.faces import _lazy, align, kernels
+from countenance.faces import _lazy, align, detect, kernels, quality
 
 TEMPLATE = np.array(align.TEMPLATES["dlib"][1])
 
@@ -100,3 +101,38 @@ def test_whatever_the_places_nothing_beside_the_region_is_read(number):
     assert not chip.any()
     kernels.warp(pixels, (50, 50, 53, 52, 100, 100), (12.0, 0.0, 0.0, 0.0, 12.0, 0.0), chip)
     assert (chip == 255).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 200), st.sampled_from([0.5, 1, 2]), st.sampled_from(["rgb", "bgr"]))
+def test_the_detectors_input_is_numpys(width, height, scale, channels):
+    photo, card = noise(width, height), SimpleNamespace(channels=channels)
+    detect._prepare(photo, scale, card)[...] = 5  # the zeros are written, not found
+    ours = detect._prepare(photo, scale, card).copy()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_lazy, "_loops", None)
+        assert np.array_equal(ours, detect._prepare(photo, scale, card))
+
+
+@pytest.mark.parametrize("side", [3, 4, 112, 150])
+@pytest.mark.parametrize("kind", ["noise", "smooth", "stripes", "black", "white"])
+def test_quality_is_that_of_pillow_and_numpy(side, kind, monkeypatch):
+    smooth = np.linspace(0, 255, side * side).reshape(side, side, 1).repeat(3, axis=2) * [1, 0.7, 0.4]
+    chip = {
+        "noise": np.asarray(noise(side, side)),
+        "smooth": smooth.astype(np.uint8),
+        "stripes": np.indices((side, side, 3)).sum(axis=0) % 2 * 255,
+        "black": np.zeros((side, side, 3)),
+        "white": np.full((side, side, 3), 255),
+    }[kind].astype(np.uint8)
+    ours = quality.measure(chip, TEMPLATE, 0.9)
+    monkeypatch.setattr(_lazy, "_loops", None)
+    assert quality.measure(chip, TEMPLATE, 0.9) == ours
+
+
+def test_luma_is_pillows():
+    """Each of many colours at each place of a rounding."""
+    colours = np.random.default_rng(3).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    counts = np.zeros(256)
+    kernels.greys(colours, counts)
+    assert counts.tolist() == Image.fromarray(colours).convert("L").histogram()

@@ -4,9 +4,12 @@ import functools
 import importlib
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from countenance.errors import UnavailableError
 
-__all__ = ["loops", "need", "quicken"]
+__all__ = ["loops", "need", "quicken", "words"]
 
 _loops: Any = None
 
@@ -39,3 +42,8 @@ def quicken() -> None:
 def loops() -> Any:
     """The module `countenance.faces.kernels`, or None where nobody asked for it."""
     return _loops
+
+
+def words(photo: Any) -> NDArray[np.uint32]:
+    """A Pillow photo as the loops take it: (height * width,) uint32, R, G, B in the lowest bytes of each."""
+    return np.frombuffer(photo.tobytes("raw", "RGBX"), "<u4")

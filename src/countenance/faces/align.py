@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from countenance.faces._lazy import loops, need
+from countenance.faces._lazy import loops, need, words
 
 __all__ = ["TEMPLATES", "WARP_VERSION", "chip", "similarity"]
 
@@ -103,7 +103,7 @@ def _warp(image: Any, matrix: NDArray[np.float64], side: int) -> NDArray[np.uint
     top, bottom = max(math.floor(min(ys)) - 1, 0), min(math.floor(max(ys)) + 2, image.height)
     if right <= left or bottom <= top:
         return np.zeros((side, side, 3), np.uint8)
-    pixels = np.frombuffer(image.crop((left, top, right, bottom)).tobytes("raw", "RGBX"), np.uint32)
+    pixels = words(image.crop((left, top, right, bottom)))
     out = np.empty((side, side, 3), np.uint8)
     kernels.warp(pixels, (left, top, right, bottom, image.width, image.height), (a, b, c, d, e, f), out)
     return out

@@ -10,7 +10,7 @@ import numpy as np
 
 from countenance.compiled import compiled
 
-__all__ = ["warp"]
+__all__ = ["greys", "planes", "warp"]
 
 
 @compiled
@@ -90,3 +90,49 @@ def warp(pixels: Any, region: Any, matrix: Any, chip: Any) -> None:
             chip[i, j, 0] = pixel & byte
             chip[i, j, 1] = pixel >> np.uint32(8) & byte
             chip[i, j, 2] = pixel >> np.uint32(16) & byte
+
+
+@compiled
+def planes(pixels: Any, size: Any, turned: Any, out: Any) -> None:
+    """A photo as a network's input: a plane for each channel, zeros to the right and below.
+
+    Args:
+        pixels: row by row; uint32, R, G, B in its lowest bytes.
+        size: the photo's (width, height).
+        turned: whether B is to be the first plane, not R.
+        out: (3, at least height, at least width) float32, written.
+    """
+    width, height = size
+    byte = np.uint32(255)
+    for channel in range(3):
+        shift, plane = np.uint32(8 * (2 - channel if turned else channel)), out[channel]
+        for i in range(height):
+            line, row = pixels[i * width : i * width + width], plane[i]
+            for j in range(width):
+                row[j] = np.float32(np.int32(line[j] >> shift & byte))
+            row[width:] = 0
+        plane[height:] = 0
+
+
+@compiled
+def greys(chip: Any, counts: Any) -> Any:
+    """Luma of a chip (height, width, 3) uint8, as Pillow rounds it: how many pixels have each of 256 levels is added
+    to ``counts``; the sum of the absolute Laplacian over all pixels but those of the rim is returned.
+    """
+    height, width, _ = chip.shape
+    luma = np.empty((height, width), np.int32)
+    for i in range(height):
+        line = chip[i]
+        for j in range(width):
+            parts = np.int32(line[j, 0]) * np.int32(19595) + np.int32(line[j, 1]) * np.int32(38470)
+            luma[i, j] = np.int32(parts + np.int32(line[j, 2]) * np.int32(7471) + np.int32(0x8000)) >> np.int32(16)
+        for j in range(width):
+            counts[np.uint64(luma[i, j])] += 1
+    total = 0
+    for i in range(1, height - 1):
+        above, here, below = luma[i - 1], luma[i], luma[i + 1]
+        row: Any = np.int32(0)
+        for j in range(1, width - 1):
+            row += np.int32(abs(np.int32(above[j] + below[j] + here[j - 1] + here[j + 1] - np.int32(4) * here[j])))
+        total += row
+    return total
