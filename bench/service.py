@@ -30,7 +30,7 @@ from countenance.policy import synthetic_certificate
 from countenance.service.caller import Call, Caller
 from countenance.service.operations import OPERATIONS
 from gallery.helpers import permit
-from service.backends import opened
+from service.backends import engine, opened
 from service.fuzzing import Request, in_process, resident
 from service.running import PIPELINE, TARGET, Running, astronaut, data_folder, grace, operator, running, sign
 
@@ -298,6 +298,7 @@ def outside_networks(folder: Path, count: int) -> dict[str, object]:
     """
     sets = {"": some_photos("london/*.jpg", 2), "_250px": some_photos(_LFW, 115)}
     figures: dict[str, object] = {}
+    engine().warm()  # as the server does when it starts
     with in_process(folder) as send, _timed() as spent:
         for suffix, found in sets.items():
             for operation, name in (("IndexFaces", "index"), ("SearchFacesByImage", "search_by_image")):

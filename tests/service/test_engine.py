@@ -1,9 +1,13 @@
 """The engine of the service: from many threads the same as from one, and untrusted photos refused by kind."""
 
 import io
+import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +144,27 @@ def test_after_warming_the_first_request_loads_nothing() -> None:
     assert len(loaded) == 2
     assert len(templates(made, photo("eileen"))) == 1
     assert fresh._networks == loaded
+
+
+def test_after_warming_the_first_request_compiles_nothing() -> None:
+    """In a process of its own: in this one they may be compiled already."""
+    code = (
+        "from countenance.faces import default_pipeline, kernels\n"
+        "from countenance.faces._lazy import loops\n"
+        "from countenance.service.engine import Engine\n"
+        "from service.backends import photo\n"
+        "made = Engine(default_pipeline(embedder='dlib-resnet-v1', detector='centerface'), workers=1)\n"
+        "made.warm()\n"
+        "before = {name: list(getattr(kernels, name).signatures) for name in kernels.__all__}\n"
+        "assert all(before.values()), before\n"
+        "assert loops() is kernels\n"
+        "seen = made.look(photo('both'))\n"
+        "made.embed(seen, [0]), seen.faces[0].quality\n"
+        "assert before == {name: list(getattr(kernels, name).signatures) for name in kernels.__all__}\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_who_comes_when_all_are_at_work_waits() -> None:

@@ -5,23 +5,15 @@ cannot change a result. Plain Python over NumPy arrays: the uncompiled functions
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
-__all__ = ["SPLIT", "best", "by_row", "compiled", "flat", "levels", "mated_scores", "row_scores", "tile"]
+from countenance.compiled import compiled
+
+__all__ = ["SPLIT", "best", "by_row", "flat", "levels", "mated_scores", "row_scores", "tile"]
 
 SPLIT = 128  # marks, in the table bin -> rung, a bin that a requested threshold splits
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """``function`` compiled at its first call; kept for the next process where there is a folder to keep it in."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's can be written
-        return numba.njit(nogil=True)(function)
 
 
 @compiled

@@ -4,6 +4,7 @@ Importing this package loads neither Pillow nor ONNX Runtime; they are loaded on
 ``faces`` extra is not installed, first use raises `countenance.errors.UnavailableError`.
 """
 
+from countenance.faces._lazy import quicken
 from countenance.faces.cards import ModelCard, known_cards, read_card
 from countenance.faces.detect import Detection
 from countenance.faces.fetch import fetch_model
@@ -28,6 +29,7 @@ __all__ = [
     "known_cards",
     "list_models",
     "load_image",
+    "quicken",
     "read_card",
     "thumbnail",
 ]

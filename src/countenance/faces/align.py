@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from countenance.faces._lazy import need
+from countenance.faces._lazy import loops, need, words
 
 __all__ = ["TEMPLATES", "WARP_VERSION", "chip", "similarity"]
 
@@ -85,5 +85,25 @@ def chip(photo: Any, landmarks: NDArray[np.floating], template: NDArray[np.float
         image = image.reduce(factor, (left, top, right, bottom))
         matrix[:, 2] -= (left, top)
         matrix /= factor
-    warped = image.transform((side, side), pillow.Transform.AFFINE, matrix.ravel().tolist(), pillow.Resampling.BILINEAR)
-    return np.asarray(warped)
+    return _warp(image, matrix, side)
+
+
+def _warp(image: Any, matrix: NDArray[np.float64], side: int) -> NDArray[np.uint8]:
+    """Interpolate a chip, by Pillow or by a loop that gives the same bytes; (side, side, 3) uint8."""
+    kernels = loops()
+    a, b, c, d, e, f = numbers = matrix.ravel().tolist()
+    if kernels is None:
+        pillow = need("PIL.Image")
+        size, method = (side, side), pillow.Transform.AFFINE
+        return np.asarray(image.transform(size, method, numbers, pillow.Resampling.BILINEAR))
+    # Only what is needed of the photo is converted: the places of the chip's corner pixels, and a pixel around.
+    ends = [(u, v) for u in (0.5, side - 0.5) for v in (0.5, side - 0.5)]
+    xs, ys = [a * u + b * v + c for u, v in ends], [d * u + e * v + f for u, v in ends]
+    left, right = max(math.floor(min(xs)) - 1, 0), min(math.floor(max(xs)) + 2, image.width)
+    top, bottom = max(math.floor(min(ys)) - 1, 0), min(math.floor(max(ys)) + 2, image.height)
+    if right <= left or bottom <= top:
+        return np.zeros((side, side, 3), np.uint8)
+    pixels = words(image.crop((left, top, right, bottom)))
+    out = np.empty((side, side, 3), np.uint8)
+    kernels.warp(pixels, (left, top, right, bottom, image.width, image.height), (a, b, c, d, e, f), out)
+    return out

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countenance.errors import ModelError
-from countenance.faces._lazy import need
+from countenance.faces._lazy import loops, need, words
 from countenance.faces.cards import ModelCard
 from countenance.faces.runtime import Network, scratch
 
@@ -108,10 +108,13 @@ def _prepare(photo: Any, scale: float, card: ModelCard) -> Array:
     width, height = (max(1, round(side * scale)) for side in photo.size)
     if (width, height) != photo.size:
         photo = photo.resize((width, height), pillow.Resampling.BILINEAR, reducing_gap=2.0)
+    padded, turned = scratch("photo", (1, 3, -(-height // 32) * 32, -(-width // 32) * 32)), card.channels == "bgr"
+    if (kernels := loops()) is not None:
+        kernels.planes(words(photo), (width, height), turned, padded[0])
+        return padded
     pixels = np.asarray(photo)
-    padded = scratch("photo", (1, 3, -(-height // 32) * 32, -(-width // 32) * 32))
     padded[..., height:, :], padded[..., width:] = 0, 0
-    padded[0, :, :height, :width] = (pixels[:, :, ::-1] if card.channels == "bgr" else pixels).transpose(2, 0, 1)
+    padded[0, :, :height, :width] = (pixels[:, :, ::-1] if turned else pixels).transpose(2, 0, 1)
     return padded
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from countenance.faces._lazy import need
+from countenance.faces._lazy import loops, need
 
 __all__ = ["Quality", "measure"]
 
@@ -68,6 +68,19 @@ def _unit(vector: list[float]) -> list[float]:
     return [x / length for x in vector]
 
 
+def _greys(chip: NDArray[np.uint8]) -> tuple[NDArray[np.float64], int]:
+    """How many pixels of a chip have each of 256 levels of luma; its absolute Laplacian, summed but for the rim."""
+    if (kernels := loops()) is not None:
+        counts = np.zeros(256)
+        return counts, kernels.greys(chip, counts)
+    gray = need("PIL.Image").fromarray(chip).convert("L")
+    luma = np.asarray(gray).astype(np.int16)
+    laplacian = -4 * luma[1:-1, 1:-1]
+    for neighbour in (luma[:-2, 1:-1], luma[2:, 1:-1], luma[1:-1, :-2], luma[1:-1, 2:]):
+        laplacian += neighbour
+    return np.array(gray.histogram(), np.float64), int(np.abs(laplacian, out=laplacian).sum())
+
+
 def measure(chip: NDArray[np.uint8], landmarks: NDArray[np.floating], score: float) -> Quality:
     """Measure one face.
 
@@ -79,17 +92,14 @@ def measure(chip: NDArray[np.uint8], landmarks: NDArray[np.floating], score: flo
     Returns:
         The measures, rounded to four decimals.
     """
-    gray = need("PIL.Image").fromarray(chip).convert("L")
-    counts = np.array(gray.histogram(), np.float64) / (chip.shape[0] * chip.shape[1])
+    height, width, _ = chip.shape
+    pixels_of_level, total = _greys(chip)
+    counts = pixels_of_level / (height * width)
     mean = float(counts @ _LEVELS)
-    luma = np.asarray(gray).astype(np.int16)
-    laplacian = -4 * luma[1:-1, 1:-1]
-    for neighbour in (luma[:-2, 1:-1], luma[2:, 1:-1], luma[1:-1, :-2], luma[1:-1, 2:]):
-        laplacian += neighbour
     points = np.asarray(landmarks, np.float64)
     values = (
         math.dist(points[0], points[1]),
-        float(np.abs(laplacian, out=laplacian).mean()),
+        total / ((height - 2) * (width - 2)),
         mean / 255,
         math.sqrt(float(counts @ (_LEVELS - mean) ** 2)) / 255,
         *_pose(points),

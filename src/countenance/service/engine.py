@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from countenance.errors import ImageError
-from countenance.faces import Face, Pipeline
+from countenance.faces import Face, Pipeline, quicken
 from countenance.faces.image import MAX_PIXELS, decode
+from countenance.faces.quality import measure
 from countenance.faces.runtime import scratch_in, seconds_in_networks
 
 __all__ = ["MOST_FACES", "Engine", "Seen"]
@@ -85,11 +86,16 @@ class Engine:
         return self._at_work(lambda: self.pipeline.embed_faces(chips, threads=1))
 
     def warm(self) -> None:
-        """Load the networks now, so that the first request need not wait. Raises what loading raises."""
+        """Load the networks, and the loops over pixels as machine code, so that the first request need not wait.
+
+        Raises what loading raises.
+        """
+        quicken()
         card = self.pipeline.embedder.card
         side = card.input_size[0] if card.input_size else 112
         self._at_work(lambda: self.pipeline.embed_faces(np.zeros((1, side, side, 3), np.uint8), threads=1))
         self._at_work(lambda: self.pipeline.look(_blank()))
+        measure(self.pipeline.chip(_blank(), np.array(card.template)), np.array(card.template), 0.0)
 
     def _look(self, data: bytes, name: str, most: int) -> Seen:
         photo = decode(data, name=name, max_pixels=self.max_pixels)
