@@ -22,7 +22,8 @@ from countenance.errors import NotEnoughDataError
 __all__ = ["Spread", "contrasts", "fdr", "garbe", "gini", "max_geomean", "max_min", "measured"]
 
 DRAWS = 1000
-STRETCH = np.linspace(0.0, 1.5, 16)
+STRETCH = np.concatenate([1.0 - np.array([1.0, 0.75, 0.5]), 1.0 - 0.35 * 0.7 ** np.arange(11), [1.0, 1.1, 1.25, 1.5]])
+"""From no difference to beyond the measured one, and closest near it: where rates are well known, the end is there."""
 LEVEL = 0.025
 TOWARDS, BEYOND = 0.04, 0.01
 """How the 5 % are spent: that groups differ less than the interval says, and that they differ more."""
@@ -286,12 +287,13 @@ def _by_chance(drawn: FloatArray, seen: float, sign: float) -> tuple[tuple[float
 
 
 def _crossing(share: FloatArray, truth: FloatArray, near: float) -> float:
-    """The truth at which a share first reaches its level, by a straight line between two stretches."""
+    """The truth at which a share first reaches its level, by a straight line in its normal quantile."""
     level = np.where(truth <= near, TOWARDS + BEYOND, TOWARDS)
     at = int(np.argmax(share >= level))
     if at == 0:
         return float(truth[0])
-    part = max(level[at] - share[at - 1], 0.0) / max(share[at] - share[at - 1], 1e-12)
+    low, wanted, high = ndtri(np.clip([share[at - 1], level[at], share[at]], 0.5 / DRAWS, 1.0 - 0.5 / DRAWS))
+    part = max(wanted - low, 0.0) / max(high - low, 1e-12)
     return float(truth[at - 1] + part * (truth[at] - truth[at - 1]))
 
 
