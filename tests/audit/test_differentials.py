@@ -159,6 +159,12 @@ def test_the_far_end_never_claims_less_than_chance_alone_gives():
     assert found.interval.high == found.under_no_difference[1] > 1.5
 
 
+def test_where_all_that_was_tried_is_excluded_the_end_is_not_equality():
+    truth = np.array([1.0, 2.0, 3.0])
+    assert inequality._crossing(np.array([0.0, 0.001, 0.002]), truth, 1.5) == 3.0
+    assert 2.0 < inequality._crossing(np.array([0.0, 0.001, 0.5]), truth, 1.5) < 3.0
+
+
 def test_exactly_equal_groups_have_an_interval_from_equality_up():
     found = measured(max_min, Spread.of([rate(20, 10**6)] * 3, np.random.default_rng(0)))
     assert found.value == 1.0

@@ -287,8 +287,10 @@ def _by_chance(drawn: FloatArray, seen: float, sign: float) -> tuple[tuple[float
 
 
 def _crossing(share: FloatArray, truth: FloatArray, near: float) -> float:
-    """The truth at which a share first reaches its level, by a straight line in its normal quantile."""
+    """The truth at which a share first reaches its level, by a straight line in its normal quantile; else the last."""
     level = np.where(truth <= near, TOWARDS + BEYOND, TOWARDS)
+    if not (share >= level).any():
+        return float(truth[-1])
     at = int(np.argmax(share >= level))
     if at == 0:
         return float(truth[0])

@@ -72,6 +72,11 @@ class SubjectTail:
         """How many pairs of people were compared."""
         return max(self.people * (self.people - 1) // 2 - self.missing, 0)
 
+    @property
+    def pair(self) -> IntArray:
+        """(k,) a number for the two people of each comparison."""
+        return self._by_pair[0]
+
     def only(self, member: NDArray[np.bool_]) -> "SubjectTail":
         """The same among some of the people; ``member`` (S,) by number in the tallies."""
         kept = member[self.subject]

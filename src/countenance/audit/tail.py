@@ -4,7 +4,7 @@
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from countenance.audit.power import shared_covariance
 from countenance.audit.rates import pair_sums, rates_along
 from countenance.audit.result import Estimate, Json, TailFit
 from countenance.audit.subjecttail import SubjectTail
-from countenance.audit.tallies import FloatArray, Group, IntArray, Sweep, Tallies
+from countenance.audit.tallies import FloatArray, Group, Sweep, Tallies
 from countenance.errors import NotEnoughDataError
 
 __all__ = ["ParetoTail", "fit_pareto", "tail_fit"]
@@ -112,7 +112,7 @@ class ParetoTail:
         """
         influence = self._influence(threshold) * self.tail.weight
         people, pairs = self.tail.people, self.tail.pairs
-        own = np.bincount(_pairs(self.tail), influence)
+        own = np.bincount(self.tail.pair, influence)
         ends = np.concatenate([self.tail.first, self.tail.second])
         rows = np.bincount(ends, np.tile(influence, 2), people) - influence.sum() * 2.0 / people
         alone, found = float(own @ own), moments_of(rows)
@@ -174,13 +174,8 @@ def _highest(tail: SubjectTail, most: float) -> SubjectTail:
     at = min(int(np.searchsorted(np.cumsum(tail.weight), most)), tail.score.size - 1)
     cut = float(tail.score[at])
     used = tail.score > cut
-    return SubjectTail(cut, tail.score[used], tail.first[used], tail.second[used], tail.weight[used], tail.subject)
-
-
-def _pairs(tail: SubjectTail) -> IntArray:
-    """(k,) a number for the two people of each comparison."""
-    low, high = np.minimum(tail.first, tail.second), np.maximum(tail.first, tail.second)
-    return np.asarray(np.unique(low * tail.people + high, return_inverse=True)[1], np.int64)
+    kept = {name: getattr(tail, name)[used] for name in ("score", "first", "second", "weight")}
+    return replace(tail, cut=cut, **kept)
 
 
 def _strength(tail: SubjectTail) -> float:
@@ -196,7 +191,7 @@ def _strength(tail: SubjectTail) -> float:
         return 1.0
     drop = math.log(max(total / LOWEST_ERRORS, 1.0))
     influence = 1.0 + drop * (over * total / float(over @ tail.weight) - 1.0)
-    whole = np.bincount(_pairs(tail), tail.weight * influence)
+    whole = np.bincount(tail.pair, tail.weight * influence)
     return float(tail.weight @ influence**2 / (whole @ whole))
 
 
@@ -246,7 +241,7 @@ def tail_fit(tallies: Tallies, sweep: Sweep, group: Group) -> TailFit:
     chosen = np.unique(np.geomspace(1, rank.size, POINTS).round().astype(int)) - 1
     return TailFit(
         cut=fit.cut,
-        exceedances=int(np.unique(_pairs(fit.tail)).size),
+        exceedances=int(np.unique(fit.tail.pair).size),
         shape=fit.shape,
         shape_interval=_shapes(fit),
         scale=fit.scale,

@@ -102,7 +102,7 @@ def _retagged(
     """Leave to change tags. People agreed to one purpose, so one with faces does not change it."""
     desk = backend.desk
     desk.ask_role(call, "collections", name)
-    collection, tags = backend.gallery.collection(name), backend.gallery.tags(name)
+    collection, tags = backend.gallery.described(name)
     wanted = {key: value for key, value in tags.items() if key not in drop} | dict(put or {})
     if len(wanted) > _MOST_TAGS:
         raise WireError("ServiceQuotaExceededException", f"Tags: {name} would have more than {_MOST_TAGS}; drop some")
