@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from bench._cells import side_by_side
-from countenance.audit.inequality import Spread, fdr, garbe, max_geomean, max_min, measured
+from countenance.audit.inequality import fdr, garbe, max_geomean, max_min, measured
 from countenance.audit.intervals import dependence, pair_rate_interval, wilson
 from countenance.audit.result import Differential, Estimate
 from countenance.audit.simulate import Wolves, simulate_pair_sums
+from countenance.audit.spread import Spread
 
 RATIOS = (0.0, 0.4, 0.58, 1.0)
 PATTERNS = ((1, 4), (1, 1, 2, 4))
@@ -41,12 +42,11 @@ Cell = tuple[int, tuple[int, ...], float, int, int]
 
 
 def _cells(full: bool) -> Iterator[Cell]:
-    """Runs, pattern of the rates, wolf ratio, people, photos: 2,000 runs, 500 of those with most comparisons."""
+    """Runs, pattern of the rates, wolf ratio, people, photos."""
     for ratio in RATIOS if full else (0.0, 0.58):
         for pattern in PATTERNS:
             for subjects, photos in SHAPES if full else SHAPES[:1]:
-                few = subjects > 500 or photos > 5
-                yield (500 if few else 2000) if full else 40, pattern, ratio, subjects, photos
+                yield 2000 if full else 40, pattern, ratio, subjects, photos
         for pattern in MORE_PATTERNS if full else ():
             yield 2000, pattern, ratio, *SHAPES[0]
 

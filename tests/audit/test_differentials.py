@@ -13,14 +13,13 @@ from estimator_people import tallies
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logit
-from scipy.stats import poisson
+from scipy.stats import kstest, poisson, t
 
-from countenance.audit import inequality
+from countenance.audit import inequality, spread
 from countenance.audit.differentials import differentials
+from countenance.audit.dyadic import CERTAIN
 from countenance.audit.inequality import (
-    Spread,
     contrasts,
-    effective_trials,
     fdr,
     garbe,
     gini,
@@ -31,6 +30,7 @@ from countenance.audit.inequality import (
 from countenance.audit.intervals import Interval, wilson
 from countenance.audit.rates import false_match, snap
 from countenance.audit.result import Estimate
+from countenance.audit.spread import Spread, effective_trials
 
 PAGE = Path(__file__).parents[2] / "docs" / "estimators" / "differentials.md"
 rates = st.lists(st.floats(1e-6, 1), min_size=2, max_size=8).map(np.array)
@@ -129,15 +129,50 @@ def test_equal_groups_are_rarely_called_unequal():
 def test_groups_not_told_from_the_lowest_or_the_highest_stand_where_their_mean_is():
     rates = [rate(e, 10**6) for e in (30, 33, 60, 118, 120)]
     found = Spread.of(rates, np.random.default_rng(0))
-    one = np.flatnonzero(inequality.STRETCH == 1.0)[0]
-    errors = np.exp(found.truths[one] + math.log(10**6))
-    assert np.ptp(found.truths[0]) == pytest.approx(0.0)
+    one = np.flatnonzero(spread.STRETCH == 1.0)[0]
+    errors = np.exp(found.truths[0, one] + math.log(10**6))
+    assert np.ptp(found.truths[:, 0]) == pytest.approx(0.0)
     assert errors[:2] == pytest.approx(31.6, abs=0.1)
     assert errors[2] == pytest.approx(60, rel=1e-3)
     assert errors[3:] == pytest.approx(119, rel=1e-3)
-    wide = np.quantile(found.outcomes[one], [0.025, 0.975], axis=0) * 10**6
+    wide = np.quantile(found.outcome(0, one), [0.025, 0.975], axis=0) * 10**6
     assert wide[0, 0] < 28  # the lower of two that expect 31.6
     assert wide[:, 2] == pytest.approx(poisson.ppf([0.025, 0.975], 60), rel=0.05)  # a count, lopsided
+
+
+def test_where_it_is_open_to_which_end_a_group_belongs_all_shapes_count():
+    """2.2 is not like 0, but like the mean of 0 and 1; told apart, groups stay where they are."""
+    place, sure = np.array([1.0, 0.0, 2.2, 3.0]), np.ones(4)
+    mean = (0.0 + 1.0 + 2.2) / 3
+    shapes = spread._shapes(place, sure)
+    assert shapes == pytest.approx(
+        np.array([[0.5, 0.5, 2.6, 2.6], [mean, mean, mean, 3.0], [6.2 / 3, 0.0, 6.2 / 3, 6.2 / 3]])
+    )
+    assert spread._shapes(place, sure / 10) == pytest.approx(np.array([place] * 3))
+    assert spread._shapes(place[:2], sure[:2]) == pytest.approx(place[None, :2])
+
+
+def test_how_poorly_a_variance_is_known_makes_tails_and_not_width():
+    """The interval's own quantile is taken out, and few degrees of freedom come back as Student's t."""
+    ends = [float(1 / (1 + np.exp(-(logit(1e-3) + shift)))) for shift in (-0.3, 0.3)]
+    found = []
+    for freedom in (8.0, math.inf):
+        one = Estimate(1e-3, Interval(*ends, freedom=freedom), errors=10_000, trials=10**7)
+        found.append(Spread.of([one] * 2, np.random.default_rng(0)))
+    few, many = found
+    assert few.error / many.error == pytest.approx([t.ppf(0.975, 1e6) / t.ppf(0.975, 8.0)] * 2, rel=0.01)
+    extreme = [np.quantile(np.abs(f.drawing), 0.99) for f in found]
+    assert extreme[0] > 1.4 * extreme[1]
+    assert kstest(few.drawing.ravel(), t(CERTAIN * 8.0).cdf).pvalue > 0.01
+
+
+def test_the_logarithm_of_a_rate_varies_by_less_than_the_rate():
+    """Counting apart: a relative standard error of 0.6 is one of sqrt(ln 1.36) of the logarithm, if lognormal."""
+    ends = [float(1 / (1 + np.exp(-(logit(1e-3) + shift)))) for shift in (-1.96 * 0.6, 1.96 * 0.6)]
+    one = Estimate(1e-3, Interval(*ends), errors=10**6, trials=10**9)
+    assert Spread.of([one] * 2, np.random.default_rng(0)).error == pytest.approx(
+        [math.sqrt(math.log(1.36))] * 2, rel=1e-3
+    )
 
 
 def test_intervals_that_reach_further_on_one_side_move_what_may_be_true_and_what_may_be_measured():
@@ -148,7 +183,7 @@ def test_intervals_that_reach_further_on_one_side_move_what_may_be_true_and_what
     found = Spread.of([one] * 2, np.random.default_rng(0))
     low, high = np.quantile(logit(found.around), [0.025, 0.975]) - logit(middle)
     assert (low, high) == pytest.approx((-0.3, 0.6), rel=0.1)
-    measured_there = logit(found.outcomes[0]) - logit(middle)
+    measured_there = logit(found.outcome(0, 0)) - logit(middle)
     assert np.quantile(measured_there, [0.025, 0.975]) == pytest.approx((-0.6, 0.3), rel=0.1)
 
 
@@ -161,8 +196,8 @@ def test_the_far_end_never_claims_less_than_chance_alone_gives():
 
 def test_where_all_that_was_tried_is_excluded_the_end_is_not_equality():
     truth = np.array([1.0, 2.0, 3.0])
-    assert inequality._crossing(np.array([0.0, 0.001, 0.002]), truth, 1.5) == 3.0
-    assert 2.0 < inequality._crossing(np.array([0.0, 0.001, 0.5]), truth, 1.5) < 3.0
+    assert inequality._crossing([0.0, 0.001, 0.002].__getitem__, truth, 1.5) == 3.0
+    assert 2.0 < inequality._crossing([0.0, 0.001, 0.5].__getitem__, truth, 1.5) < 3.0
 
 
 def test_exactly_equal_groups_have_an_interval_from_equality_up():
@@ -307,7 +342,7 @@ def test_impossible_draws_are_not_printed():
     zero = Spread.of([rate(0, 10), rate(0, 10)], random)
     assert (zero.chance == 0).all()
     assert measured(gini, zero).value == 0.0
-    assert inequality.DRAWS >= 1000
+    assert spread.DRAWS >= 1000
 
 
 def test_the_page_shows_these_numbers():

@@ -263,6 +263,8 @@ def test_known_dependence_is_a_floor_for_the_variance() -> None:
     rows[:12] = 1.0
     few = PairSums(19_900, 6.0, 6.0, rows, np.full(200, 199.0))
     weak, strong = (pair_rate_interval(replace(few, known=Dependence(r, r, 50.0))) for r in (0.0, 0.33))
+    assert pair_rate_interval(few).freedom == math.inf
+    assert strong.freedom == pytest.approx(50.0)  # as many as the dependence, where that is all of the variance
     assert strong.low < weak.low
     assert weak.high < strong.high
     # Six errors that share nobody, and nothing that ties pairs together: close to Garwood's Poisson limits.

@@ -21,7 +21,7 @@ from countenance.audit.differentials import differentials
 from countenance.audit.dyadic import PairSums, dependence, dyadic_variance, moments_of, pair_variance
 from countenance.audit.galleries import gallery_sizes, hit_chance, predicted_fpir, strangers_above, vouches_for
 from countenance.audit.headline import share
-from countenance.audit.inequality import Spread, fdr, garbe, gini, max_geomean, max_min, measured
+from countenance.audit.inequality import fdr, garbe, gini, max_geomean, max_min, measured
 from countenance.audit.intervals import (
     ClusterSums,
     clopper_pearson,
@@ -47,7 +47,9 @@ from countenance.audit.rates import (
     rates_along,
     threshold_for,
 )
+from countenance.audit.result import Estimate
 from countenance.audit.search import search
+from countenance.audit.spread import Spread, effective_trials, trials_at
 from countenance.audit.subjecttail import SubjectTail
 from countenance.audit.suspects import chance_of, suspects
 from countenance.audit.tail import fit_pareto, tail_fit
@@ -114,6 +116,8 @@ REFUSE = {
     "inequality.gini": [lambda: gini(NONE), lambda: gini(np.ones(1))],
     "inequality.max_geomean": [lambda: max_geomean(NONE), lambda: max_geomean(np.ones((5, 1)))],
     "inequality.max_min": [lambda: max_min(NONE), lambda: max_min(np.ones((5, 1)))],
+    "spread.effective_trials": [lambda: effective_trials(Estimate(None, reason="nobody"))],
+    "spread.trials_at": [lambda: trials_at(Estimate(None, reason="nobody"), 0.1)],
     "inequality.measured": [lambda: measured(max_min, Spread.of([], np.random.default_rng(0)))],
     "intervals.clopper_pearson": [lambda: clopper_pearson(0, 0)],
     "intervals.cluster_rate_interval": [lambda: cluster_rate_interval(NO_CLUSTERS)],

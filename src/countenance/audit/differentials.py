@@ -11,9 +11,10 @@ from functools import partial
 
 import numpy as np
 
-from countenance.audit.inequality import Spread, contrasts, fdr, garbe, max_geomean, max_min, measured
+from countenance.audit.inequality import contrasts, fdr, garbe, max_geomean, max_min, measured
 from countenance.audit.rates import false_match, false_nonmatch
 from countenance.audit.result import Differential, Differentials, Estimate, Json
+from countenance.audit.spread import Spread
 from countenance.audit.tallies import Group, Sweep, Tallies
 
 __all__ = ["SMALLEST_GROUP", "differentials"]

@@ -16,7 +16,7 @@ formulas and the tested coverage.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,10 +56,14 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A two-sided confidence interval for a rate: ``0 <= low <= high <= 1``."""
+    """A two-sided confidence interval for a rate: ``0 <= low <= high <= 1``.
+
+    ``freedom``: degrees of freedom of its variance, where the dependence was measured at a lower threshold.
+    """
 
     low: float
     high: float
+    freedom: float = field(default=math.inf, compare=False, repr=False)
 
     def to_json(self) -> list[float]:
         """``[low, high]``."""
@@ -104,7 +108,8 @@ def pair_rate_interval(sums: PairSums, confidence: float = 0.95) -> Interval:
         # where it rests on the same few errors, both it and the skewness come out too small.
         part = 0.75
     shared = 1.0 - found.independent / variance
-    return _corrected(p, variance, carriers, part * shared * found.residuals.skewness, confidence)
+    interval = _corrected(p, variance, carriers, part * shared * found.residuals.skewness, confidence)
+    return interval if sums.known is None else replace(interval, freedom=max(carriers, 2.0))
 
 
 def cluster_rate_interval(sums: ClusterSums, confidence: float = 0.95) -> Interval:

@@ -7,8 +7,9 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import stdtrit
 
-from countenance.audit.dyadic import moments_of
+from countenance.audit.dyadic import CERTAIN, moments_of
 from countenance.audit.intervals import Dependence, Interval, dependence
 from countenance.audit.power import shared_covariance
 from countenance.audit.rates import pair_sums, rates_along
@@ -29,7 +30,7 @@ SCALES = np.linspace(-1.2, 1.2, 61)
 POINTS = 60
 ALONE, MERGED = 100, 300
 # the likelihood is lopsided: simulated roots of the deviance lie between these 95 % of the time, not within 1.96
-DOWN, UP = 1.85, 2.2
+DOWN, UP = 1.82, 2.15
 PART = 0.75
 ALWAYS = "Extrapolated beyond the data by a fitted tail; not a measurement."
 
@@ -106,9 +107,11 @@ class ParetoTail:
         """How many times larger the variance of the logarithm is than if pairs of people were independent; at least 1.
 
         The larger of two: the infinitesimal jackknife over subjects (each person's influence on the fitted rate, all
-        comparisons together), and what the dependence measured at a lower threshold implies at this rate. Second, by
-        how much the root of the deviance is shifted upwards because few people carry the variance: as in
-        `countenance.audit.intervals`, three quarters of Johnson's shift for the skewness of their influence.
+        comparisons together), and what the dependence measured at a lower threshold implies at this rate; both are
+        relative to the rate, and of its logarithm people add less (a lognormal one). Student's t makes room for how
+        poorly a known dependence tells that, as in `countenance.audit.spread`. Second, by how much the root of the
+        deviance is shifted upwards because few people carry the variance: as in `countenance.audit.intervals`, three
+        quarters of Johnson's shift for the skewness of their influence.
         """
         influence = self._influence(threshold) * self.tail.weight
         people, pairs = self.tail.people, self.tail.pairs
@@ -121,8 +124,13 @@ class ParetoTail:
             partners = people * (people - 1.0) * (people - 2.0)
             shared = shared_covariance(fmr, self.known.rows) / (pairs * fmr) ** 2
             wider = max(wider, 1.0 + partners * shared / alone)
-        wider = max(1.0, wider)
-        return wider, PART * (1.0 - 1.0 / wider) * max(found.skewness, 0.0) * (2.0 * 1.96**2 + 1.0) / 6.0
+        added = math.log1p(max(wider - 1.0, 0.0) * alone) / alone
+        wider = 1.0 + added
+        shift = PART * added / wider * max(found.skewness, 0.0) * (2.0 * 1.96**2 + 1.0) / 6.0
+        if self.known is not None and added > 0.0:
+            freedom = max(CERTAIN * self.known.carriers, 2.0) * (wider / added) ** 2
+            wider *= (float(stdtrit(min(freedom, 1e6), 0.975)) / 1.96) ** 2
+        return wider, shift
 
     def _influence(self, threshold: float) -> FloatArray:
         """(k,) influence of one comparison of weight 1 on the logarithm of the FMR at a threshold."""
