@@ -42,7 +42,7 @@ def run(full: bool) -> dict[str, object]:
 
 def _cells(full: bool) -> Iterable[tuple[int, dict]]:
     """Runs and cells: 2,000 runs, fewer of the slowest. Errors are pairs of people, expected in all the data."""
-    few, some, many = (500, 1000, 2000) if full else (20, 30, 40)
+    few, many = (500, 2000) if full else (20, 40)
     cells = [(n, ratio) for n in (200, 500) for ratio in RATIOS] if full else [(200, 0.0), (200, 0.58)]
     for subjects, ratio in cells:
         pairs = subjects * (subjects - 1) / 2
@@ -62,7 +62,10 @@ def _cells(full: bool) -> Iterable[tuple[int, dict]]:
     for ratio in RATIOS if full else ():
         yield few, {"estimator": "pareto", "fmr": 3.0 / 1_999_000, "ratio": ratio, "subjects": 2000}
         yield many, {"estimator": "threshold", "fmr": 1e-4, "ratio": ratio, "subjects": 2000}
-        yield some, {"estimator": "pareto", "fmr": 3.0 / 19_900, "ratio": ratio, "subjects": 200, "photos": 20}
+        yield few, {"estimator": "pareto", "fmr": 3.0 / 19_900, "ratio": ratio, "subjects": 200, "photos": 20}
+        for runs, people, photos in ((many, 200, 5), (few, 500, 5), (few, 200, 20)):
+            target = float(f"{30.0 / (people * (people - 1) / 2):.2g}")
+            yield runs, {"estimator": "threshold", "fmr": target, "ratio": ratio, "subjects": people, "photos": photos}
 
 
 def _row(cell: tuple[int, dict]) -> dict:
@@ -137,30 +140,28 @@ def _pareto(seed: int, fmr: float, ratio: float, subjects: int, photos: int) -> 
 
 
 def _tallies(subjects: int, ratio: float, photos: int, seed: int) -> Tallies:
-    """A sweep, one photo each: a fine grid, a ladder of 30 rungs, everything above the lowest threshold listed."""
+    """A sweep: a fine grid, a ladder of 30 rungs, every comparison above the lowest threshold listed."""
     tail = simulate_tail(LOWEST, Wolves(ratio), subjects, photos, seed=seed)
-    pairs = tail.pairs
+    pairs, each = tail.pairs, photos**2
     ladder = np.array([Wolves(ratio).threshold(float(p)) for p in np.geomspace(LOWEST, 0.3 / pairs, RUNGS)])
     highest = max(ladder[-1], float(tail.score[0])) + 0.01
     grid = np.union1d(np.concatenate([[-100.0], np.linspace(tail.cut, highest, 4000)]), ladder)
     at = np.searchsorted(grid, tail.score, side="right") - 1
     counts = np.bincount(at, minlength=grid.size)
-    counts[0] = pairs - tail.score.size
-    rows = np.zeros((ladder.size, subjects))
-    for rung, threshold in enumerate(ladder):
-        n = tail.above(float(threshold))
-        rows[rung] = np.bincount(np.concatenate([tail.first[:n], tail.second[:n]]), minlength=subjects)
-    above = rows.sum(axis=1)[:, None] / 2.0
-    met, one = np.full((subjects, 1), subjects - 1), np.zeros((1, grid.size), np.int64)
-    sums = DependenceSums(
+    counts[0] = pairs * each - tail.score.size
+    sums = [tail.sums(float(threshold)) for threshold in ladder]
+    rows = np.array([s.rows for s in sums])
+    squares = np.array([s.squares for s in sums])[:, None]
+    met, none = np.full((subjects, 1), subjects - 1), np.zeros((1, grid.size), np.int64)
+    dependent = DependenceSums(
         rows[:, :, None].astype(np.float32),
-        rows[:, :, None].astype(np.int64),
+        np.rint(rows[:, :, None] * each).astype(np.int64),
         met,
-        met,
-        above,
-        above,
-        above,
-        np.array([float(pairs)]),
+        met * each,
+        squares,
+        squares * each**2,
+        np.array([s.errors for s in sums])[:, None] * each**2,
+        np.array([float(pairs * each**2)]),
     )
     sweep = Sweep(
         True,
@@ -169,14 +170,14 @@ def _tallies(subjects: int, ratio: float, photos: int, seed: int) -> Tallies:
         np.zeros((1, 2), np.int64),
         np.array([pairs]),
         counts[None],
-        counts[None].astype(float),
-        one,
-        one.astype(float),
-        Sides(np.arange(subjects)),
+        counts[None] / each,
+        none,
+        none.astype(float),
+        Sides(np.repeat(np.arange(subjects), photos)),
         None,
-        sums,
+        dependent,
         None,
         tail.cut,
-        TailPairs(tail.score.astype(np.float32), tail.first, tail.second),
+        TailPairs(tail.score.astype(np.float32), tail.first * photos, tail.second * photos),
     )
     return Tallies(System("simulated"), (), ((),), np.zeros(subjects, np.int64), sweep)

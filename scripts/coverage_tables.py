@@ -136,10 +136,12 @@ def differentials(rows: list[Row]) -> Iterable[str]:
 
 def thresholds(rows: list[Row]) -> Iterable[str]:
     """What is built on the rates."""
-    yield from table("", "people", "FMR", "held", "true threshold above, at most", "refused", "runs")
-    for (name, people, fmr), group in cells(rows, lambda r: (r["estimator"], r["subjects"], r["fmr"])):
+    yield from table("", "people", "photos", "FMR", "held", "true threshold above, at most", "refused", "runs")
+    for (name, people, photos, fmr), group in cells(
+        rows, lambda r: (r["estimator"], r["subjects"], r["photos"], r["fmr"])
+    ):
         yield line(
-            *(ESTIMATORS[name], f"{people:,}", "" if name == "band" else f"{fmr:.1e}"),
+            *(ESTIMATORS[name], f"{people:,}", str(photos), "" if name == "band" else f"{fmr:.1e}"),
             *(spread(group), most(group), spread(group, "refused"), runs(group)),
         )
 

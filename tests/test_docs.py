@@ -1,6 +1,7 @@
 """What the documentation says is so: every command shown runs, every link leads somewhere, cli.md is current."""
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -10,6 +11,7 @@ import sys
 import textwrap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -182,10 +184,44 @@ def test_the_python_of_the_readme_runs(place: Path, monkeypatch: pytest.MonkeyPa
             exec(compile(text, "README.md", "exec"), {})
 
 
-def test_the_page_of_commands_is_current() -> None:
-    spec = importlib.util.spec_from_file_location("make_cli_docs", ROOT / "scripts" / "make_cli_docs.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_commands_is_current() -> None:
+    module = script("make_cli_docs")
     assert module.PAGE.read_text() == module.page(), "run: python scripts/make_cli_docs.py"
+
+
+def test_tables_of_coverage_are_written_from_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges over the wolf ratios, between the marks of a page; pages of what was not measured stay."""
+    rows = [
+        {"measure": m, "pattern": [1, 4], "wolf_ratio": ratio, "subjects": 2000, "photos": 1, "runs": 2000}
+        | {"coverage": covered, "miss_above": 0.001 * k, "refused": 0.0}
+        for k, m in enumerate(("max_min", "max_geomean", "garbe", "fdr"))
+        for ratio, covered in ((0.0, 0.9512), (1.0, 0.9738))
+    ]
+    module = script("coverage_tables")
+    pages = shutil.copytree(module.PAGES, tmp_path / "estimators")
+    monkeypatch.setattr(module, "PAGES", pages)
+    measured = tmp_path / "bench.json"
+    measured.write_text(json.dumps({"coverage_differentials": rows}))
+    monkeypatch.setattr(sys, "argv", ["coverage_tables.py", str(measured)])
+    before = {page.name: page.read_text() for page in pages.iterdir()}
+    module.main()
+    changed = {page.name for page in pages.iterdir() if page.read_text() != before[page.name]}
+    assert changed == {"differentials.md"}
+    text = (pages / "differentials.md").read_text()
+    assert "- FDR: 1 of 2 cells within 93 to 97 % (95.1 to 97.4 %)" in text
+    covered = " | ".join(["95.1 to 97.4"] * 4)
+    assert f"| 1 : 4 | 2,000 | 1 | {covered} | 0.3 | 2,000 |\n<!-- /coverage -->" in text
+    outside = [
+        re.sub(r"<!-- coverage -->.*<!-- /coverage -->", "", t, flags=re.DOTALL)
+        for t in (before["differentials.md"], text)
+    ]
+    assert outside[0] == outside[1]
