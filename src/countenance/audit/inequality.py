@@ -47,7 +47,7 @@ def max_geomean(rates: FloatArray, *, ordered: bool = False) -> FloatArray:
     """Largest rate over the geometric mean, (..., g) -> (...) (Grother 2022, NIST IR 8429); zeros as `max_min`."""
     (rates,) = _compared(ordered, rates)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: FloatArray = rates[..., -1] / np.exp(np.log(rates).mean(axis=-1))
+        ratio: FloatArray = np.exp(np.log(rates[..., -1:] / rates).mean(axis=-1))  # exactly 1 where all are equal
     return np.where(rates[..., -1] > 0, ratio, 1.0)
 
 
@@ -58,7 +58,7 @@ def gini(rates: FloatArray, *, ordered: bool = False) -> FloatArray:
     """
     (rates,) = _compared(ordered, rates)
     n = rates.shape[-1]
-    total = 2.0 * (rates @ (2.0 * np.arange(1, n + 1) - n - 1))
+    total = 2.0 * ((rates - rates[..., :1]) @ (2.0 * np.arange(1, n + 1) - n - 1))  # exactly 0 where all are equal
     mean = rates.mean(axis=-1)
     found: FloatArray = np.divide(total, 2 * n * (n - 1) * mean, out=np.zeros_like(mean), where=mean > 0)
     return found
