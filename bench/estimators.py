@@ -62,7 +62,7 @@ def _cells(full: bool) -> Iterable[tuple[int, dict]]:
     for ratio in RATIOS if full else ():
         yield few, {"estimator": "pareto", "fmr": 3.0 / 1_999_000, "ratio": ratio, "subjects": 2000}
         yield many, {"estimator": "threshold", "fmr": 1e-4, "ratio": ratio, "subjects": 2000}
-        yield few, {"estimator": "pareto", "fmr": 3.0 / 19_900, "ratio": ratio, "subjects": 200, "photos": 20}
+        yield many, {"estimator": "pareto", "fmr": 3.0 / 19_900, "ratio": ratio, "subjects": 200, "photos": 20}
         for runs, people, photos in ((many, 200, 5), (few, 500, 5), (few, 200, 20)):
             target = float(f"{30.0 / (people * (people - 1) / 2):.2g}")
             yield runs, {"estimator": "threshold", "fmr": target, "ratio": ratio, "subjects": people, "photos": photos}

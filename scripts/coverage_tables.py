@@ -72,8 +72,9 @@ def inside(rows: list[Row]) -> str:
 
 
 def runs(rows: list[Row]) -> str:
-    """Runs a cell."""
-    return f"{rows[0]['runs']:,}"
+    """Runs a cell, least to most."""
+    made = sorted({int(r["runs"]) for r in rows})
+    return " to ".join(f"{n:,}" for n in made[:: max(len(made) - 1, 1)])
 
 
 def table(*head: str) -> list[str]:
