@@ -147,8 +147,7 @@ def test_people_in_many_comparisons_widen_the_interval():
     assert width[1] > 1.3 * width[0]
     poorly = fit_pareto(tail, Dependence(0.3, 0.3, 10.0)).fmr(threshold).interval  # the same, carried by ten people
     assert np.diff(np.log([poorly.low, poorly.high]))[0] > 1.1 * width[1]
-    ends = [(f.fmr(threshold).interval.low, f.fmr(threshold).interval.high) for f in (none, plain)]
-    assert ends[0] == pytest.approx(ends[1], rel=1e-3)
+    assert none.fmr(threshold).interval == plain.fmr(threshold).interval
     # ten people share all comparisons: the jackknife over subjects notices without being told
     crowd = fit_pareto(replace(tail, first=tail.first % 10))
     wide = crowd.fmr(crowd.threshold(crowd.lowest_fmr)).interval

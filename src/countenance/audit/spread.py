@@ -156,7 +156,7 @@ def _shapes(place: FloatArray, error: FloatArray) -> FloatArray:
     """(h, g) shapes that inequality may have, given logits as measured; three, or one for two groups.
 
     Being lowest of several is partly luck, so groups that cannot be told from the lowest stand at their common mean,
-    likewise the highest (`_alike`). Which of the two a group belongs to may be open, and some shapes look more unequal
+    likewise the highest (`_tied`). Which of the two a group belongs to may be open, and some shapes look more unequal
     by luck than others. So all of these: each group belongs to the nearer; all but the highest belong to the lowest;
     all but the lowest to the highest.
     """

@@ -127,7 +127,7 @@ class ParetoTail:
         added = math.log1p(max(wider - 1.0, 0.0) * alone) / alone
         wider = 1.0 + added
         shift = PART * added / wider * max(found.skewness, 0.0) * (2.0 * 1.96**2 + 1.0) / 6.0
-        if self.known is not None and added > 0.0:
+        if self.known is not None and self.known.rows > 0.0 and added > 0.0:
             freedom = max(CERTAIN * self.known.carriers, 2.0) * (wider / added) ** 2
             wider *= (float(stdtrit(min(freedom, 1e6), 0.975)) / 1.96) ** 2
         return wider, shift
