@@ -120,7 +120,18 @@ def rates(rows: list[Row]) -> Iterable[str]:
 
 
 def differentials(rows: list[Row]) -> Iterable[str]:
-    """Every measure, by pattern and size."""
+    """Every measure, by pattern and size; patterns apart on which no constant was found."""
+    tuned, untuned = ([r for r in rows if r.get("untuned", False) is which] for which in (False, True))
+    yield from by_pattern(tuned)
+    if untuned:
+        yield ""
+        yield "Patterns on which no constant was looked for, wolf ratios 0 and 1:"
+        yield ""
+        yield from by_pattern(untuned)
+
+
+def by_pattern(rows: list[Row]) -> Iterable[str]:
+    """A line for each measure, and a table."""
     for name, title in MEASURES.items():
         mine = [r for r in rows if r["measure"] == name]
         yield f"- {title}: {inside(mine)} cells within 93 to 97 % ({spread(mine)} %); the truth more unequal than"

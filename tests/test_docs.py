@@ -206,6 +206,7 @@ def test_tables_of_coverage_are_written_from_what_was_measured(tmp_path: Path, m
         for k, m in enumerate(("max_min", "max_geomean", "garbe", "fdr"))
         for ratio, covered in ((0.0, 0.9512), (1.0, 0.9738))
     ]
+    rows += [r | {"pattern": [1, 1.5], "untuned": True, "coverage": 0.96} for r in rows]
     module = script("coverage_tables")
     pages = shutil.copytree(module.PAGES, tmp_path / "estimators")
     monkeypatch.setattr(module, "PAGES", pages)
@@ -219,7 +220,9 @@ def test_tables_of_coverage_are_written_from_what_was_measured(tmp_path: Path, m
     text = (pages / "differentials.md").read_text()
     assert "- FDR: 1 of 2 cells within 93 to 97 % (95.1 to 97.4 %)" in text
     covered = " | ".join(["95.1 to 97.4"] * 4)
-    assert f"| 1 : 4 | 2,000 | 1 | {covered} | 0.3 | 2,000 |\n<!-- /coverage -->" in text
+    assert f"| 1 : 4 | 2,000 | 1 | {covered} | 0.3 | 2,000 |\n\nPatterns on which no constant" in text
+    assert "- FDR: 2 of 2 cells within 93 to 97 % (96.0 %)" in text
+    assert "| 1 : 1.5 | 2,000 | 1 | 96.0 | 96.0 | 96.0 | 96.0 | 0.3 | 2,000 |\n<!-- /coverage -->" in text
     outside = [
         re.sub(r"<!-- coverage -->.*<!-- /coverage -->", "", t, flags=re.DOTALL)
         for t in (before["differentials.md"], text)

@@ -17,7 +17,6 @@ from scipy.stats import kstest, poisson, t
 
 from countenance.audit import inequality, spread
 from countenance.audit.differentials import differentials
-from countenance.audit.dyadic import CERTAIN
 from countenance.audit.inequality import (
     contrasts,
     fdr,
@@ -30,7 +29,7 @@ from countenance.audit.inequality import (
 from countenance.audit.intervals import Interval, wilson
 from countenance.audit.rates import false_match, snap
 from countenance.audit.result import Estimate
-from countenance.audit.spread import Spread, effective_trials
+from countenance.audit.spread import KNOWN, Spread, effective_trials
 
 PAGE = Path(__file__).parents[2] / "docs" / "estimators" / "differentials.md"
 rates = st.lists(st.floats(1e-6, 1), min_size=2, max_size=8).map(np.array)
@@ -126,30 +125,69 @@ def test_equal_groups_are_rarely_called_unequal():
     assert all((f.interval.low > 1.0) == (f.p_value < 0.05) for f in found)
 
 
-def test_groups_not_told_from_the_lowest_or_the_highest_stand_where_their_mean_is():
-    rates = [rate(e, 10**6) for e in (30, 33, 60, 118, 120)]
-    found = Spread.of(rates, np.random.default_rng(0))
-    one = np.flatnonzero(spread.STRETCH == 1.0)[0]
-    errors = np.exp(found.truths[0, one] + math.log(10**6))
-    assert np.ptp(found.truths[:, 0]) == pytest.approx(0.0)
-    assert errors[:2] == pytest.approx(31.6, abs=0.1)
-    assert errors[2] == pytest.approx(60, rel=1e-3)
-    assert errors[3:] == pytest.approx(119, rel=1e-3)
-    wide = np.quantile(found.outcome(0, one), [0.025, 0.975], axis=0) * 10**6
-    assert wide[0, 0] < 28  # the lower of two that expect 31.6
-    assert wide[:, 2] == pytest.approx(poisson.ppf([0.025, 0.975], 60), rel=0.05)  # a count, lopsided
+def test_a_guess_has_groups_closer_to_their_camp_as_far_as_luck_may_have_parted_them():
+    """Here the two upper ones, which chance may have parted, and three lower ones, of which one may be real."""
+    found = Spread.of([rate(e, 10**6) for e in (118, 30, 60, 33, 120)], np.random.default_rng(0))
+    errors = [np.exp(guess + math.log(10**6)) for guess in found.guesses]
+    assert [list(np.round(np.sort(e), 0)) for e in errors] == [list(np.round(e, 0)) for e in errors]  # rising
+    near, only = errors
+    assert near[3:] == pytest.approx([119, 119], abs=0.1)
+    assert 30 < near[0] < 31 < 33 < near[1] < 34
+    assert 58 < near[2] < 60
+    assert only[4] == pytest.approx(120, abs=0.1)  # alone in its camp
+    assert only[0] > near[0]
+    assert only[3] < 117
 
 
-def test_where_it_is_open_to_which_end_a_group_belongs_all_shapes_count():
-    """2.2 is not like 0, but like the mean of 0 and 1; told apart, groups stay where they are."""
-    place, sure = np.array([1.0, 0.0, 2.2, 3.0]), np.ones(4)
-    mean = (0.0 + 1.0 + 2.2) / 3
-    shapes = spread._shapes(place, sure)
-    assert shapes == pytest.approx(
-        np.array([[0.5, 0.5, 2.6, 2.6], [mean, mean, mean, 3.0], [6.2 / 3, 0.0, 6.2 / 3, 6.2 / 3]])
-    )
-    assert spread._shapes(place, sure / 10) == pytest.approx(np.array([place] * 3))
-    assert spread._shapes(place[:2], sure[:2]) == pytest.approx(place[None, :2])
+def test_shrinking_is_by_how_far_groups_are_apart():
+    place, sure = np.array([0.0, 1.0, 2.2, 3.0]), np.ones(4)
+    found = spread._shrunk(place, sure, 0.5)
+    apart = ((place - 1.55) ** 2).sum()
+    assert found == pytest.approx(1.55 + (1 - 0.5 / apart) * (place - 1.55))
+    assert spread._shrunk(place, sure, apart + 1) == pytest.approx(np.full(4, 1.55))
+    assert spread._shrunk(place, sure, 1.0, 2 * place) == pytest.approx(1.55 + (1 - 0.25 / apart) * (place - 1.55))
+    assert spread._shrunk(np.ones(3), np.ones(3), 0.5) == pytest.approx(np.ones(3))
+
+
+def test_two_groups_have_one_guess_and_equal_ones_too():
+    two = Spread.of([rate(30, 10**6), rate(60, 10**6)], np.random.default_rng(0))
+    assert [list(g) for g in two.guesses] == [pytest.approx(two.place)]
+    equal = Spread.of([rate(30, 10**6)] * 3, np.random.default_rng(0))
+    assert np.concatenate(equal.guesses) == pytest.approx(np.repeat(equal.place[0], 6))
+    assert equal.closer(equal.place) == pytest.approx(equal.place)
+
+
+@given(st.lists(st.integers(5, 300), min_size=2, max_size=7), st.sampled_from(["max_min", "max_geomean", "gini"]))
+def test_truths_on_the_way_to_equality_are_nearest_of_all_that_are_as_unequal(counts, name):
+    """Tried against truths a little to the side; and the way is ever more unequal, from equal to measured."""
+    measure = {"max_min": max_min, "max_geomean": max_geomean, "gini": gini}[name]
+    found = Spread.of([rate(e, 10**6) for e in counts], np.random.default_rng(0))
+
+    def unequal(rates, *, ordered=False):
+        return measure(*rates, ordered=ordered)
+
+    guess = found.guesses[0]
+    path = [logits for (logits,) in inequality._path(unequal, [found], [guess])]
+    values = [float(measure(1 / (1 + np.exp(-p)))) for p in path]
+    assert np.diff(values).min() > -0.01  # Gini's slope is taken where the step before ended, so it may waver
+    assert np.ptp(path[0]) == pytest.approx(0.0)
+    assert path[-1] == pytest.approx(found.place)
+    if name == "gini":
+        return
+    random = np.random.default_rng(1)
+    for truth, value in list(zip(path, values, strict=True))[1:-2:3]:
+        for step in (1e-3, 0.05):
+            other = truth + step * random.standard_normal(truth.shape)
+            if float(measure(1 / (1 + np.exp(-other)))) <= value:
+                assert (
+                    np.sum(((other - guess) / found.error) ** 2) >= np.sum(((truth - guess) / found.error) ** 2) - 1e-6
+                )
+
+
+def test_what_is_measured_of_a_count_is_a_count():
+    found = Spread.of([rate(e, 10**6) for e in (31, 60, 119)], np.random.default_rng(0))
+    wide = np.quantile(found.outcome(found.place), [0.025, 0.975], axis=0) * 10**6
+    assert wide[:, 1] == pytest.approx(poisson.ppf([0.025, 0.975], 60), rel=0.05)  # lopsided
 
 
 def test_how_poorly_a_variance_is_known_makes_tails_and_not_width():
@@ -163,7 +201,10 @@ def test_how_poorly_a_variance_is_known_makes_tails_and_not_width():
     assert few.error / many.error == pytest.approx([t.ppf(0.975, 1e6) / t.ppf(0.975, 8.0)] * 2, rel=0.01)
     extreme = [np.quantile(np.abs(f.drawing), 0.99) for f in found]
     assert extreme[0] > 1.4 * extreme[1]
-    assert kstest(few.drawing.ravel(), t(CERTAIN * 8.0).cdf).pvalue > 0.01
+    assert kstest(few.drawing.ravel(), t(KNOWN * 8.0).cdf).pvalue > 0.01
+    shared = np.quantile(np.abs(few.together[:, 0]), 0.98)
+    assert shared == pytest.approx(t.ppf(0.99, KNOWN * 16.0), rel=0.15)  # equal groups share one variance
+    assert shared < np.quantile(np.abs(few.drawing), 0.98)
 
 
 def test_the_logarithm_of_a_rate_varies_by_less_than_the_rate():
@@ -183,7 +224,7 @@ def test_intervals_that_reach_further_on_one_side_move_what_may_be_true_and_what
     found = Spread.of([one] * 2, np.random.default_rng(0))
     low, high = np.quantile(logit(found.around), [0.025, 0.975]) - logit(middle)
     assert (low, high) == pytest.approx((-0.3, 0.6), rel=0.1)
-    measured_there = logit(found.outcome(0, 0)) - logit(middle)
+    measured_there = logit(found.outcome(found.equal)) - logit(middle)
     assert np.quantile(measured_there, [0.025, 0.975]) == pytest.approx((-0.6, 0.3), rel=0.1)
 
 

@@ -16,7 +16,6 @@ from scipy import optimize, special
 from countenance.errors import NotEnoughDataError
 
 __all__ = [
-    "CERTAIN",
     "Dependence",
     "Moments",
     "PairSums",
@@ -30,10 +29,6 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float64]
-
-CERTAIN = 0.4
-"""Share of the people who carry a dependence, as degrees of freedom of what it implies at a far higher threshold: that
-is less certain than the dependence itself. Found by simulation."""
 
 
 @dataclass(frozen=True)

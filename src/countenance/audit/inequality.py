@@ -8,7 +8,7 @@ lowest and the last for the highest, whatever their rates. It raises NotEnoughDa
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache
 
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
@@ -21,8 +21,13 @@ from countenance.errors import NotEnoughDataError
 
 __all__ = ["contrasts", "fdr", "garbe", "gini", "max_geomean", "max_min", "measured"]
 
+Truth = list[FloatArray]
+"""For each of the rates that a measure takes, logits (g,) of its groups, rising."""
+
 TOWARDS, BEYOND = 0.04, 0.01
 """How the 5 % are spent: that groups differ less than the interval says, and that they differ more."""
+PULLS = np.concatenate([0.5 * np.arange(1, 7), 3.0 * 1.3 ** np.arange(1, 40)])
+"""Standard errors: finest where an end is likely, and far enough to make any groups equal."""
 INDEPENDENT = (
     "it is not known who was compared: no interval, and chance alone may give more than these independent comparisons"
 )
@@ -90,12 +95,14 @@ def measured(
 ) -> Differential:
     """A measure with its interval, its value under no difference and the p-value of no difference.
 
-    ``measure`` takes one array of rates (..., g) for each of ``spreads``, and ``ordered``; ``falls`` when it is smaller
-    for more unequal groups; a ``ratio`` takes a group that by chance has no error for one with half an error.
+    ``measure`` takes one array of rates (..., g) for each of ``spreads``, all of the same g groups, and ``ordered``;
+    ``falls`` when it is smaller for more unequal groups; a ``ratio`` takes a group that by chance has no error for one
+    with half an error.
 
     The end of the interval towards equality inverts a test: the least unequal truth at which outcomes at least as
-    unequal as the measured one have a chance of 4 %, the lowest of those found along each shape that inequality may
-    have (`Spread.truths`). Percentiles would not do there: the largest of several noisy rates is biased upwards. The
+    unequal as the measured one have a chance of 4 %. The measure does not say what the truth is, so it is the nearest
+    to a guess of all that are as unequal (`Spread.guesses`, `_path`; Lee, Young 2005), and the lower bound holds if
+    there are two guesses. Percentiles would not do there: the largest of several noisy rates is biased upwards. The
     other end is the 99th percentile of the measure with the groups kept in their measured order, which has no such
     bias; and never less than what chance alone gives one time in twenty, so that no truth below that is missed on this
     side and all of the 5 % can be spent on the other (as in Feldman, Cousins 1998, near a boundary): equality is
@@ -115,20 +122,63 @@ def measured(
         return Differential(value if math.isfinite(value) else None, None, under, INDEPENDENT)
     seen = float(unequal(expit(s.place) for s in spreads))
 
-    def outcome(shape: int, step: int) -> FloatArray:
-        return unequal((s.outcome(shape, step) for s in spreads), ordered=True)
-
-    def share(shape: int, step: int) -> float:
-        return float((outcome(shape, step) >= seen - 1e-12).mean())
-
-    under, p_value = _by_chance(outcome(0, 0), seen, sign)
-    near = float(np.quantile(outcome(0, 0), 1.0 - TOWARDS - BEYOND, method="nearest"))
-    truths = unequal(expit(s.truths) for s in spreads)
-    least = min(_crossing(partial(share, shape), truth, near) for shape, truth in enumerate(truths))
+    at_equal = unequal((s.outcome(s.equal) for s in spreads), ordered=True)
+    under, p_value = _by_chance(at_equal, seen, sign)
+    near = float(np.quantile(at_equal, 1.0 - TOWARDS - BEYOND, method="nearest"))
+    least = min(
+        _least(unequal, spreads, list(guess), seen, near) for guess in zip(*(s.guesses for s in spreads), strict=True)
+    )
     around = unequal((s.around for s in spreads), ordered=True)
     highest = max(float(np.quantile(around, 1.0 - BEYOND)), near)
     ends = sign * min(least, sign * value), sign * max(highest, sign * value)
     return Differential(value, Interval(min(ends), max(ends)), under, None, p_value)
+
+
+def _least(
+    unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: Truth, seen: float, near: float
+) -> float:
+    """The least unequal truth near a guess at which outcomes as unequal as the one ``seen`` are likely enough."""
+    if len(spreads) > 1:
+        # Which rate is the unequal one is open too: what may be luck in one leaves more to the other.
+        guess = [s.closer(logits) for s, logits in zip(spreads, guess, strict=True)]
+    path = _path(unequal, spreads, guess)
+    truth = unequal((expit(np.array(logits)) for logits in zip(*path, strict=True)), ordered=True)
+
+    @cache
+    def share(step: int) -> float:
+        outcome = unequal((s.outcome(logits) for s, logits in zip(spreads, path[step], strict=True)), ordered=True)
+        return float((outcome >= seen - 1e-12).mean())
+
+    return _crossing(share, truth, near)
+
+
+def _path(unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: Truth) -> list[Truth]:
+    """What may be true, from no difference by way of a guess to what was measured, ever more unequal.
+
+    Of all truths that are as unequal as one of them, that one is nearest to the guess in standard errors: the guess is
+    pulled along the slope of the measure, first by half a standard error, then ever further, until all are equal. The
+    slope is that where the step before ended.
+    """
+    now, found = guess, [guess]
+    for pull in PULLS:
+        slopes = [_slope(unequal, now, at) for at in range(len(now))]
+        length = math.sqrt(sum(float((s.error**2 * slope**2).sum()) for s, slope in zip(spreads, slopes, strict=True)))
+        along = [pull * slope / max(length, 1e-300) for slope in slopes]
+        now = [s.nearest(start, force) for s, start, force in zip(spreads, guess, along, strict=True)]
+        if all(np.ptp(logits) < 1e-12 for logits in now):
+            break
+        found.append(now)
+    half = [(s.place + start) / 2.0 for s, start in zip(spreads, guess, strict=True)]
+    return [[s.equal for s in spreads], *reversed(found), half, [s.place for s in spreads]]
+
+
+def _slope(unequal: Callable[..., FloatArray], truth: Truth, at: int) -> FloatArray:
+    """(g,) how steeply a measure rises with each logit of one of its rates."""
+    size, step = truth[at].size, 1e-6
+    here = np.concatenate([np.zeros((1, size)), step * np.eye(size)])
+    moved = unequal((expit(t + (here if k == at else 0.0 * here[:, :1])) for k, t in enumerate(truth)), ordered=True)
+    found: FloatArray = (moved[1:] - moved[0]) / step
+    return found
 
 
 def _by_chance(drawn: FloatArray, seen: float, sign: float) -> tuple[tuple[float, float] | None, float]:
@@ -141,12 +191,14 @@ def _by_chance(drawn: FloatArray, seen: float, sign: float) -> tuple[tuple[float
 def _crossing(share: Callable[[int], float], truth: FloatArray, near: float) -> float:
     """The truth at which a share first reaches its level, by a straight line in its normal quantile; else the last.
 
-    Found by halving: draws are the same everywhere, so that what exceeds grows with the truth.
+    Equality is asked first; then by halving: draws are the same everywhere, so that what exceeds grows with the truth.
     """
     level = np.where(truth <= near, TOWARDS + BEYOND, TOWARDS)
-    at = bisect_left(range(truth.size), True, key=lambda step: share(step) >= level[step])
-    if at in (0, truth.size):
-        return float(truth[min(at, truth.size - 1)])
+    if share(0) >= level[0]:
+        return float(truth[0])
+    at = bisect_left(range(1, truth.size), True, key=lambda step: share(step) >= level[step]) + 1
+    if at == truth.size:
+        return float(truth[-1])
     low, wanted, high = ndtri(np.clip([share(at - 1), level[at], share(at)], 0.5 / DRAWS, 1.0 - 0.5 / DRAWS))
     part = max(wanted - low, 0.0) / max(high - low, 1e-12)
     return float(truth[at - 1] + part * (truth[at] - truth[at - 1]))

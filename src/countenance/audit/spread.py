@@ -5,26 +5,23 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit, ndtri, stdtrit
 
-from countenance.audit.dyadic import CERTAIN
 from countenance.audit.result import Estimate
 from countenance.audit.tallies import FloatArray
 from countenance.errors import NotEnoughDataError
 
-__all__ = ["DRAWS", "STRETCH", "Spread", "effective_trials", "trials_at"]
+__all__ = ["DRAWS", "KNOWN", "Spread", "effective_trials", "trials_at"]
 
 DRAWS = 1000
-STRETCH = np.concatenate([1.0 - np.array([1.0, 0.75, 0.5]), 1.0 - 0.35 * 0.7 ** np.arange(11), [1.0, 1.1, 1.25, 1.5]])
-"""From no difference to beyond the measured one, and closest near it: where rates are well known, the end is there."""
-TOLD = 1.55
-"""Standard errors of a difference from which two groups are taken as told apart, in shapes of what may be true."""
+KNOWN = 0.5
+"""Share of an interval's degrees of freedom that draws have; found by simulation."""
 LEVEL = 0.025
 Z = float(ndtri(1.0 - LEVEL))
 
@@ -33,12 +30,13 @@ Z = float(ndtri(1.0 - LEVEL))
 class Spread:
     """One error rate of g groups, how sure each is, and what chance alone would make of equal groups.
 
-    ``rates`` (g,) as measured. ``place`` (g,): the logit of each; a group without errors stands at half an error.
-    ``below``, ``above`` (g,): its standard errors downwards and upwards; ``own`` (g,): the variance that would be there
-    if comparisons were independent. ``counting``, ``drawing`` (draws, g): for that part of the variance normal numbers,
-    for what people add Student's t with `CERTAIN` of the degrees of freedom. ``chance`` (draws, g): rates drawn for
-    groups that all have the pooled rate; ``floor`` (g,): half an error of theirs. ``known``: whether people are, so
-    that all this means something.
+    ``rates`` (g,) as measured, rising. ``place`` (g,): the logit of each; a group without errors stands at half an
+    error. ``below``, ``above`` (g,): its standard errors downwards and upwards; ``own`` (g,): the variance that would
+    be there if comparisons were independent. ``counting``, ``drawing`` (draws, g): for that part of the variance normal
+    numbers, for what people add Student's t with `KNOWN` of the degrees of freedom; ``together``: the same numbers for
+    groups that share one variance, which is known by all of them. ``chance`` (draws, g): rates drawn for groups that
+    all have the pooled rate; ``floor`` (g,): half an error of theirs. ``known``: whether people are, so that all this
+    means something.
     """
 
     rates: FloatArray
@@ -48,23 +46,24 @@ class Spread:
     own: FloatArray
     counting: FloatArray
     drawing: FloatArray
+    together: FloatArray
     chance: FloatArray
     floor: FloatArray
     known: bool
-    _outcomes: dict[tuple[int, int], FloatArray] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, estimates: Sequence[Estimate], random: np.random.Generator) -> Self:
         """From estimates that all have a value. NotEnoughDataError without any."""
         if not estimates:
             raise NotEnoughDataError("no group has a rate, so there is none to compare")
+        estimates = sorted(estimates, key=_place)
         rates = np.array([e.value for e in estimates], dtype=np.float64)
         worth = np.maximum([effective_trials(e) for e in estimates], 1.0)
         pooled = float(rates @ np.rint(worth) / np.rint(worth).sum())
         made = np.array([trials_at(e, pooled) for e in estimates])
         chance = random.binomial(made.astype(np.int64), pooled, size=(DRAWS, rates.size)) / made
-        half = np.clip(rates, 0.5 / worth, 1.0 - 0.5 / worth)
-        place = logit(half)
+        place = np.array([_place(e) for e in estimates])
+        half = expit(place)
         below, above = _arms(estimates, place, 1.0 / np.sqrt(worth * half * (1.0 - half)))
         trials = np.array([e.trials or w for e, w in zip(estimates, worth, strict=True)], dtype=np.float64)
         variance = ((below + above) / 2.0) ** 2
@@ -72,9 +71,13 @@ class Spread:
         # What people add is relative to the rate; its logarithm varies by less (a lognormal one by this much).
         scale = np.sqrt((own + np.log1p(variance - own)) / variance)
         known = all(e.interval is not None for e in estimates)
-        freedom = np.maximum(CERTAIN * _freedom(estimates), 2.0)
-        counting, drawing = random.standard_normal(chance.shape), random.standard_t(freedom, chance.shape)
-        return cls(rates, place, below * scale, above * scale, own, counting, drawing, chance, 0.5 / made, known)
+        counting, normal = random.standard_normal(chance.shape), random.standard_normal(chance.shape)
+        freedom = np.maximum(KNOWN * _freedom(estimates), 2.0)
+        square = random.chisquare(freedom, chance.shape)
+        drawing = normal / np.sqrt(square / freedom)
+        together = normal / np.sqrt(square.sum(axis=-1, keepdims=True) / freedom.sum())
+        spreads = below * scale, above * scale, own
+        return cls(rates, place, *spreads, counting, drawing, together, chance, 0.5 / made, known)
 
     @property
     def error(self) -> FloatArray:
@@ -82,44 +85,71 @@ class Spread:
         return (self.below + self.above) / 2.0
 
     @cached_property
-    def truths(self) -> FloatArray:
-        """(h, s, g) logits that might be true: away from the pooled rate by `STRETCH` times each of the h `_shapes`.
-
-        Stretched by 0 there is no difference.
-        """
+    def equal(self) -> FloatArray:
+        """(g,) the pooled rate for each, as logits."""
         worth = 1.0 / (self.error**2 * expit(self.place) * expit(-self.place))
-        mean = float(logit(expit(self.place) @ worth / worth.sum()))
-        return mean + STRETCH[:, None] * (_shapes(self.place, self.error)[:, None, :] - mean)
+        return np.full(self.place.size, logit(expit(self.place) @ worth / worth.sum()))
 
-    def outcome(self, shape: int, step: int) -> FloatArray:
-        """(draws, g) rates that might be measured if one of `truths` were true, in rising order.
+    @cached_property
+    def guesses(self) -> list[FloatArray]:
+        """What the logits (g,) may truly be, rising: one guess for two groups, two for more.
 
+        Being lowest of several is partly luck. So groups fall into a lower and an upper camp, by which end they are
+        nearer to, and each stands closer to the mean of its camp than measured (`_shrunk`). Which groups are in the
+        upper camp may be luck as well: in a second guess only the highest is.
+        """
+        middle = (self.place[0] + self.place[-1]) / 2.0
+        nearer = int(np.count_nonzero(self.place[:-1] <= middle)) or 1
+        return [self._in_camps(size) for size in ((nearer, self.place.size - 1) if self.place.size > 2 else (nearer,))]
+
+    def _in_camps(self, size: int) -> FloatArray:
+        """(g,) the guess if the lowest ``size`` groups are one camp and the others another."""
+        camps = slice(None, size), slice(size, None)
+        return np.concatenate([_shrunk(self.place[c], self.error[c], _luck(self.place[c].size)) for c in camps])
+
+    def closer(self, guess: FloatArray) -> FloatArray:
+        """(g,) a guess with all groups closer to their mean, as far as their being apart may be luck."""
+        return _shrunk(guess, self.error, self.place.size - 1.0, self.place)
+
+    def nearest(self, guess: FloatArray, pull: FloatArray) -> FloatArray:
+        """(g,) rising logits, nearest in standard errors to a guess less ``pull`` (g,) times the squares of those.
+
+        Groups that would change places become equal (isotonic regression).
+        """
+        found: FloatArray = isotonic_regression(guess - pull * self.error**2, weights=1.0 / self.error**2).x
+        return found
+
+    def outcome(self, truth: FloatArray) -> FloatArray:
+        """(draws, g) rates that might be measured, in rising order, if ``truth`` (g,) were the logits.
+
+        If that is `equal`, the groups share one variance, which is known by all of them together.
         The part of a variance that people cause is the same everywhere; the rest is that of the rate. Where an interval
         reaches far up, what is measured may lie far below the truth.
         """
-        if (shape, step) not in self._outcomes:
-            truth, rate = self.truths[shape, step], expit(self.place)
-            there = expit(truth)
-            own = self.own * rate * (1.0 - rate) / (there * (1.0 - there))
-            found = expit(truth + self._drawn + _counted(self.counting, there, own))
-            self._outcomes[shape, step] = np.sort(found, axis=-1)
-        return self._outcomes[shape, step]
+        rate, there = expit(self.place), expit(truth)
+        own = self.own * rate * (1.0 - rate) / (there * (1.0 - there))
+        people = self._together if truth is self.equal else self._drawn
+        return np.sort(expit(truth + people + _counted(self.counting, there, own)), axis=-1)
 
     @cached_property
     def _drawn(self) -> FloatArray:
-        return self._people(self.above, self.below)
+        return self._people(self.drawing, self.above, self.below)
+
+    @cached_property
+    def _together(self) -> FloatArray:
+        return self._people(self.together, self.above, self.below)
 
     @cached_property
     def around(self) -> FloatArray:
         """(draws, g) rates that might be true given what was measured, groups in the order of their measured rates."""
-        people = self._people(self.below, self.above)
-        found = expit(self.place + people + _counted(self.counting, expit(self.place), self.own))
-        return np.take(found, np.argsort(self.place, kind="stable"), axis=-1)
+        people = self._people(self.drawing, self.below, self.above)
+        found: FloatArray = expit(self.place + people + _counted(self.counting, expit(self.place), self.own))
+        return found
 
-    def _people(self, down: FloatArray, up: FloatArray) -> FloatArray:
+    def _people(self, drawing: FloatArray, down: FloatArray, up: FloatArray) -> FloatArray:
         """(draws, g) what drawing people adds to the logits, as lopsided as the intervals are."""
         part = np.sqrt(np.maximum(self.error**2 - self.own, 0.0)) / self.error
-        return self.drawing * np.where(self.drawing < 0.0, down, up) * part
+        return drawing * np.where(drawing < 0.0, down, up) * part
 
 
 def _counted(normal: FloatArray, rate: FloatArray, variance: FloatArray) -> FloatArray:
@@ -152,35 +182,33 @@ def _freedom(estimates: Sequence[Estimate]) -> FloatArray:
     return np.array([1e6 if e.interval is None else min(e.interval.freedom, 1e6) for e in estimates])
 
 
-def _shapes(place: FloatArray, error: FloatArray) -> FloatArray:
-    """(h, g) shapes that inequality may have, given logits as measured; three, or one for two groups.
+def _shrunk(place: FloatArray, error: FloatArray, by: float, measured: FloatArray | None = None) -> FloatArray:
+    """(g,) places moved towards their mean by ``by`` over how far they are apart, in squared standard errors.
 
-    Being lowest of several is partly luck, so groups that cannot be told from the lowest stand at their common mean,
-    likewise the highest (`_tied`). Which of the two a group belongs to may be open, and some shapes look more unequal
-    by luck than others. So all of these: each group belongs to the nearer; all but the highest belong to the lowest;
-    all but the lowest to the highest.
+    All the way where they are no further apart than that (Stein 1956; James, Stein 1961). How far apart is taken from
+    ``measured``, if given.
     """
-    order = np.argsort(np.argsort(place, kind="stable"), kind="stable")
-    others = order < place.size - 1
-    near = others & (place - place.min() <= place.max() - place)
-    low = [near, others, order == 0][: 1 if place.size == 2 else 3]
-    return np.array([_tied(_tied(place, error, among, 0), error, ~among, -1) for among in low])
+    worth = 1.0 / error**2
+    seen = place if measured is None else measured
+    apart = float(worth @ (seen - worth @ seen / worth.sum()) ** 2)
+    mean = worth @ place / worth.sum()
+    found: FloatArray = mean + max(0.0, 1.0 - by / max(apart, 1e-12)) * (place - mean)
+    return found
 
 
-def _tied(place: FloatArray, error: FloatArray, among: NDArray[np.bool_], end: int) -> FloatArray:
-    """(g,) the places, but for those of ``among`` that are like their lowest (or, ``end`` -1, their highest).
+def _luck(groups: int) -> float:
+    """How far to shrink a camp of groups; found by simulation.
 
-    They stand at their common mean: those within `TOLD` standard errors of that one, then also those within as many of
-    the mean of all that were found, until there are no more.
+    Stein's estimate has groups - 3, which errs least. A bound errs worse if luck is taken for inequality, so here is
+    three times as much; and a little for two or three, of which much may be real.
     """
-    first = np.flatnonzero(among)[np.argsort(place[among], kind="stable")[end]]
-    alike, mean, sure = np.arange(place.size) == first, place[first], error[first]
-    while True:
-        more = alike | (among & (np.abs(place - mean) <= TOLD * np.hypot(error, sure)))
-        if np.array_equal(more, alike):
-            return np.where(alike, mean, place)
-        weight = more / error**2
-        alike, mean, sure = more, weight @ place / weight.sum(), 1.0 / math.sqrt(weight.sum())
+    return max(3.0 * (groups - 3), 0.75)
+
+
+def _place(estimate: Estimate) -> float:
+    """The logit of a rate, half an effective error away from 0 and 1."""
+    worth = max(effective_trials(estimate), 1.0)
+    return float(logit(min(max(float(estimate.value or 0.0), 0.5 / worth), 1.0 - 0.5 / worth)))
 
 
 def effective_trials(rate: Estimate) -> float:
