@@ -157,9 +157,9 @@ def _path(unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: 
 
     Of all truths that are as unequal as one of them, that one is nearest to the guess in standard errors: the guess is
     pulled along the slope of the measure, first by half a standard error, then ever further, until all are equal. The
-    slope is that where the step before ended.
+    slope is that where the step before ended; a step that thereby ends more unequal than it began is left out.
     """
-    now, found = guess, [guess]
+    now, found, least = guess, [guess], float(unequal(map(expit, guess), ordered=True))
     for pull in PULLS:
         slopes = [_slope(unequal, now, at) for at in range(len(now))]
         length = math.sqrt(sum(float((s.error**2 * slope**2).sum()) for s, slope in zip(spreads, slopes, strict=True)))
@@ -167,7 +167,10 @@ def _path(unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: 
         now = [s.nearest(start, force) for s, start, force in zip(spreads, guess, along, strict=True)]
         if all(np.ptp(logits) < 1e-12 for logits in now):
             break
-        found.append(now)
+        value = float(unequal(map(expit, now), ordered=True))
+        if value < least:
+            found.append(now)
+            least = value
     half = [(s.place + start) / 2.0 for s, start in zip(spreads, guess, strict=True)]
     return [[s.equal for s in spreads], *reversed(found), half, [s.place for s in spreads]]
 
