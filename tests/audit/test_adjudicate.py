@@ -71,6 +71,15 @@ def template_set(vectors, subject, metric="cosine"):
     return TemplateSet(vectors, np.asarray(subject), names, paths, System("test"), metric=metric)
 
 
+def test_a_person_whose_only_mated_comparison_is_taken_out_has_none_left():
+    templates = template_set(np.random.default_rng(2).choice([-1, 1], (8, 16)), np.arange(8) // 2)
+    found = tally(templates, search=False)
+    after = adjudicate(found, [Verdict("p0", "p1", "different")])
+    validate(after)
+    assert found.verification.mated.sum() - after.verification.mated.sum() == 1
+    assert found.verification.mated_weight.sum() - after.verification.mated_weight.sum() == pytest.approx(1.0)
+
+
 def test_verdicts_that_change_nothing_are_said_and_none_is_applied_twice():
     templates = template_set(np.random.default_rng(2).choice([-1, 1], (6, 16)), [0, 0, 1, 1, 2, 2])
     found = tally(templates)
