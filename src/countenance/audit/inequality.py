@@ -122,12 +122,15 @@ def measured(
         return Differential(value if math.isfinite(value) else None, None, under, INDEPENDENT)
     seen = float(unequal(expit(s.place) for s in spreads))
 
-    at_equal = unequal((s.outcome(s.equal) for s in spreads), ordered=True)
+    at_equal = unequal((s.at_equal for s in spreads), ordered=True)
     under, p_value = _by_chance(at_equal, seen, sign)
     near = float(np.quantile(at_equal, 1.0 - TOWARDS - BEYOND, method="nearest"))
-    least = min(
-        _least(unequal, spreads, list(guess), seen, near) for guess in zip(*(s.guesses for s in spreads), strict=True)
-    )
+    likely = float((at_equal >= seen - 1e-12).mean())
+    if likely >= TOWARDS + BEYOND:
+        least = float(unequal((expit(s.equal) for s in spreads), ordered=True))
+    else:
+        guesses = zip(*(s.guesses for s in spreads), strict=True)
+        least = min(_least(unequal, spreads, list(guess), seen, near, likely) for guess in guesses)
     around = unequal((s.around for s in spreads), ordered=True)
     highest = max(float(np.quantile(around, 1.0 - BEYOND)), near)
     ends = sign * min(least, sign * value), sign * max(highest, sign * value)
@@ -135,9 +138,12 @@ def measured(
 
 
 def _least(
-    unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: Truth, seen: float, near: float
+    unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: Truth, seen: float, near: float, likely: float
 ) -> float:
-    """The least unequal truth near a guess at which outcomes as unequal as the one ``seen`` are likely enough."""
+    """The least unequal truth near a guess at which outcomes as unequal as the one ``seen`` are likely enough.
+
+    ``likely``: the share of them if there is no difference, which is too small.
+    """
     if len(spreads) > 1:
         # Which rate is the unequal one is open too: what may be luck in one leaves more to the other.
         guess = [s.closer(logits) for s, logits in zip(spreads, guess, strict=True)]
@@ -146,6 +152,8 @@ def _least(
 
     @cache
     def share(step: int) -> float:
+        if step == 0:
+            return likely
         outcome = unequal((s.outcome(logits) for s, logits in zip(spreads, path[step], strict=True)), ordered=True)
         return float((outcome >= seen - 1e-12).mean())
 
@@ -157,7 +165,8 @@ def _path(unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: 
 
     Of all truths that are as unequal as one of them, that one is nearest to the guess in standard errors: the guess is
     pulled along the slope of the measure, first by half a standard error, then ever further, until all are equal. The
-    slope is that where the step before ended; a step that thereby ends more unequal than it began is left out.
+    slope is that where the step before ended; a step that thereby ends more unequal than it began is left out. So
+    for Gini, whose slope changes, the truths are only nearly the nearest.
     """
     now, found, least = guess, [guess], float(unequal(map(expit, guess), ordered=True))
     for pull in PULLS:
@@ -194,11 +203,10 @@ def _by_chance(drawn: FloatArray, seen: float, sign: float) -> tuple[tuple[float
 def _crossing(share: Callable[[int], float], truth: FloatArray, near: float) -> float:
     """The truth at which a share first reaches its level, by a straight line in its normal quantile; else the last.
 
-    Equality is asked first; then by halving: draws are the same everywhere, so that what exceeds grows with the truth.
+    The first share is below its level. Found by halving: draws are the same everywhere, so that what exceeds grows with
+    the truth.
     """
     level = np.where(truth <= near, TOWARDS + BEYOND, TOWARDS)
-    if share(0) >= level[0]:
-        return float(truth[0])
     at = bisect_left(range(1, truth.size), True, key=lambda step: share(step) >= level[step]) + 1
     if at == truth.size:
         return float(truth[-1])

@@ -76,10 +76,10 @@ class Spread:
         square = random.chisquare(freedom, chance.shape)
         drawing = normal / np.sqrt(square / freedom)
         together = normal / np.sqrt(square.sum(axis=-1, keepdims=True) / freedom.sum())
-        spreads = below * scale, above * scale, own
-        return cls(rates, place, *spreads, counting, drawing, together, chance, 0.5 / made, known)
+        sure = below * scale, above * scale, own
+        return cls(rates, place, *sure, counting, drawing, together, chance, 0.5 / made, known)
 
-    @property
+    @cached_property
     def error(self) -> FloatArray:
         """(g,) standard errors of the logits."""
         return (self.below + self.above) / 2.0
@@ -122,22 +122,24 @@ class Spread:
     def outcome(self, truth: FloatArray) -> FloatArray:
         """(draws, g) rates that might be measured, in rising order, if ``truth`` (g,) were the logits.
 
-        If that is `equal`, the groups share one variance, which is known by all of them together.
         The part of a variance that people cause is the same everywhere; the rest is that of the rate. Where an interval
         reaches far up, what is measured may lie far below the truth.
         """
+        return self._outcome(truth, self._drawn)
+
+    @cached_property
+    def at_equal(self) -> FloatArray:
+        """(draws, g) the same if all were `equal`: they share one variance then, known by all of them together."""
+        return self._outcome(self.equal, self._people(self.together, self.above, self.below))
+
+    def _outcome(self, truth: FloatArray, people: FloatArray) -> FloatArray:
         rate, there = expit(self.place), expit(truth)
         own = self.own * rate * (1.0 - rate) / (there * (1.0 - there))
-        people = self._together if truth is self.equal else self._drawn
         return np.sort(expit(truth + people + _counted(self.counting, there, own)), axis=-1)
 
     @cached_property
     def _drawn(self) -> FloatArray:
         return self._people(self.drawing, self.above, self.below)
-
-    @cached_property
-    def _together(self) -> FloatArray:
-        return self._people(self.together, self.above, self.below)
 
     @cached_property
     def around(self) -> FloatArray:
