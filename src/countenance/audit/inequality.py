@@ -24,10 +24,13 @@ __all__ = ["contrasts", "fdr", "garbe", "gini", "max_geomean", "max_min", "measu
 Truth = list[FloatArray]
 """For each of the rates that a measure takes, logits (g,) of its groups, rising."""
 
-TOWARDS, BEYOND = 0.04, 0.01
+TOWARDS, BEYOND = 0.035, 0.015
 """How the 5 % are spent: that groups differ less than the interval says, and that they differ more."""
-PULLS = np.concatenate([0.5 * np.arange(1, 7), 3.0 * 1.3 ** np.arange(1, 40)])
+INWARDS = np.concatenate([0.5 * np.arange(1, 7), 3.0 * 1.3 ** np.arange(1, 40)])
 """Standard errors: finest where an end is likely, and far enough to make any groups equal."""
+LUCKY = 0.16
+"""Groups more equal than this share of what equal ones give are taken as if they were as unequal as that."""
+OUTWARDS: FloatArray = -0.5 * np.arange(1.0, 25.0)
 INDEPENDENT = (
     "it is not known who was compared: no interval, and chance alone may give more than these independent comparisons"
 )
@@ -99,14 +102,17 @@ def measured(
     ``falls`` when it is smaller for more unequal groups; a ``ratio`` takes a group that by chance has no error for one
     with half an error.
 
-    The end of the interval towards equality inverts a test: the least unequal truth at which outcomes at least as
-    unequal as the measured one have a chance of 4 %. The measure does not say what the truth is, so it is the nearest
-    to a guess of all that are as unequal (`Spread.guesses`, `_path`; Lee, Young 2005), and the lower bound holds if
-    there are two guesses. Percentiles would not do there: the largest of several noisy rates is biased upwards. The
-    other end is the 99th percentile of the measure with the groups kept in their measured order, which has no such
-    bias; and never less than what chance alone gives one time in twenty, so that no truth below that is missed on this
-    side and all of the 5 % can be spent on the other (as in Feldman, Cousins 1998, near a boundary): equality is
-    excluded just when p is below 5 %.
+    Both ends invert tests: the least unequal truth at which outcomes at least as unequal as the measured one have a
+    chance of 3.5 %, and the most unequal one at which outcomes at most as unequal have a chance of 1.5 %. The measure
+    does not say what the truth is, so it is the nearest to a guess of all that are as unequal (`Spread.guesses`,
+    `_path`; Lee, Young 2005); of two guesses, the lower ends hold. Percentiles would not do: the largest of several
+    noisy rates is biased upwards. What a guess gets wrong moves both ends the same way, so that one misses the truth
+    more often and the other less.
+
+    Groups measured as more equal than equal ones are in all but 16 % of draws may be so by luck, and are not for that
+    said to differ less (as power-constrained limits; Cowan, Cranmer, Gross, Vitells 2011). So the other end never
+    misses truths near equality, and there all of the 5 % are spent on the end towards it: equality is excluded just
+    when p is below 5 %.
     """
     sign = -1.0 if falls else 1.0
 
@@ -124,52 +130,66 @@ def measured(
 
     at_equal = unequal((s.at_equal for s in spreads), ordered=True)
     under, p_value = _by_chance(at_equal, seen, sign)
-    near = float(np.quantile(at_equal, 1.0 - TOWARDS - BEYOND, method="nearest"))
-    likely = float((at_equal >= seen - 1e-12).mean())
-    if likely >= TOWARDS + BEYOND:
-        least = float(unequal((expit(s.equal) for s in spreads), ordered=True))
-    else:
-        guesses = zip(*(s.guesses for s in spreads), strict=True)
-        least = min(_least(unequal, spreads, list(guess), seen, near, likely) for guess in guesses)
-    around = unequal((s.around for s in spreads), ordered=True)
-    highest = max(float(np.quantile(around, 1.0 - BEYOND)), near)
-    ends = sign * min(least, sign * value), sign * max(highest, sign * value)
+    guesses = zip(*(s.guesses for s in spreads), strict=True)
+    found = [_ends(unequal, spreads, list(guess), seen, at_equal) for guess in guesses]
+    least, most = (min(ends) for ends in zip(*found, strict=True))
+    ends = sign * min(least, sign * value), sign * max(most, sign * value)
     return Differential(value, Interval(min(ends), max(ends)), under, None, p_value)
 
 
-def _least(
-    unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: Truth, seen: float, near: float, likely: float
-) -> float:
-    """The least unequal truth near a guess at which outcomes as unequal as the one ``seen`` are likely enough.
+def _ends(
+    unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: Truth, seen: float, at_equal: FloatArray
+) -> tuple[float, float]:
+    """The least and the most unequal truth near a guess at which outcomes as unequal as ``seen`` are likely enough.
 
-    ``likely``: the share of them if there is no difference, which is too small.
+    ``at_equal`` (draws,): outcomes if there is no difference.
     """
-    if len(spreads) > 1:
-        # Which rate is the unequal one is open too: what may be luck in one leaves more to the other.
-        guess = [s.closer(logits) for s, logits in zip(spreads, guess, strict=True)]
+    lucky = float(np.quantile(at_equal, LUCKY, method="nearest"))
     path = _path(unequal, spreads, guess)
     truth = unequal((expit(np.array(logits)) for logits in zip(*path, strict=True)), ordered=True)
 
     @cache
-    def share(step: int) -> float:
+    def outcomes(step: int) -> FloatArray:
         if step == 0:
-            return likely
-        outcome = unequal((s.outcome(logits) for s, logits in zip(spreads, path[step], strict=True)), ordered=True)
-        return float((outcome >= seen - 1e-12).mean())
+            return at_equal
+        return unequal((s.outcome(logits) for s, logits in zip(spreads, path[step], strict=True)), ordered=True)
 
-    return _crossing(share, truth, near)
+    def towards(step: int) -> float:
+        never_beyond = (outcomes(step) <= lucky + 1e-12).mean() >= BEYOND
+        level = TOWARDS + BEYOND if never_beyond else TOWARDS
+        return _normal((outcomes(step) >= seen - 1e-12).mean()) - _normal(level)
+
+    def beyond(step: int) -> float:
+        return _normal((outcomes(step) > max(seen, lucky) + 1e-12).mean()) - _normal(1.0 - BEYOND)
+
+    return _crossing(towards, truth), _crossing(beyond, truth)
+
+
+def _normal(share: float) -> float:
+    """The normal quantile of a share of draws."""
+    return float(ndtri(min(max(share, 0.5 / DRAWS), 1.0 - 0.5 / DRAWS)))
 
 
 def _path(unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: Truth) -> list[Truth]:
-    """What may be true, from no difference by way of a guess to what was measured, ever more unequal.
+    """What may be true, from no difference by way of a guess to far beyond it, ever more unequal.
 
-    Of all truths that are as unequal as one of them, that one is nearest to the guess in standard errors: the guess is
-    pulled along the slope of the measure, first by half a standard error, then ever further, until all are equal. The
-    slope is that where the step before ended; a step that thereby ends more unequal than it began is left out. So
-    for Gini, whose slope changes, the truths are only nearly the nearest.
+    Of all truths that are as unequal as one of them, that one is nearest to the guess in standard errors.
     """
-    now, found, least = guess, [guess], float(unequal(map(expit, guess), ordered=True))
-    for pull in PULLS:
+    inwards = _pulled(unequal, spreads, guess, INWARDS)
+    return [[s.equal for s in spreads], *reversed(inwards), guess, *_pulled(unequal, spreads, guess, OUTWARDS)]
+
+
+def _pulled(
+    unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: Truth, pulls: FloatArray
+) -> list[Truth]:
+    """A guess pulled along the slope of the measure by so many standard errors, until all are equal.
+
+    The slope is that where the step before ended; a step that does not lead on, because the slope changes on the way,
+    is left out. So for Gini the truths are only nearly the nearest.
+    """
+    now, last = guess, float(unequal(map(expit, guess), ordered=True))
+    found: list[Truth] = []
+    for pull in pulls:
         slopes = [_slope(unequal, now, at) for at in range(len(now))]
         length = math.sqrt(sum(float((s.error**2 * slope**2).sum()) for s, slope in zip(spreads, slopes, strict=True)))
         along = [pull * slope / max(length, 1e-300) for slope in slopes]
@@ -177,11 +197,10 @@ def _path(unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: 
         if all(np.ptp(logits) < 1e-12 for logits in now):
             break
         value = float(unequal(map(expit, now), ordered=True))
-        if value < least:
+        if (last - value) * pull > 0.0:
             found.append(now)
-            least = value
-    half = [(s.place + start) / 2.0 for s, start in zip(spreads, guess, strict=True)]
-    return [[s.equal for s in spreads], *reversed(found), half, [s.place for s in spreads]]
+            last = value
+    return found
 
 
 def _slope(unequal: Callable[..., FloatArray], truth: Truth, at: int) -> FloatArray:
@@ -200,19 +219,16 @@ def _by_chance(drawn: FloatArray, seen: float, sign: float) -> tuple[tuple[float
     return ((float(median), float(most)) if np.isfinite(most) else None), p_value
 
 
-def _crossing(share: Callable[[int], float], truth: FloatArray, near: float) -> float:
-    """The truth at which a share first reaches its level, by a straight line in its normal quantile; else the last.
+def _crossing(excess: Callable[[int], float], truth: FloatArray) -> float:
+    """The truth at which an excess that rises from step to step is zero, by a straight line; else the first or last.
 
-    The first share is below its level. Found by halving: draws are the same everywhere, so that what exceeds grows with
-    the truth.
+    Found by halving: draws are the same everywhere, so that what exceeds grows with the truth.
     """
-    level = np.where(truth <= near, TOWARDS + BEYOND, TOWARDS)
-    at = bisect_left(range(1, truth.size), True, key=lambda step: share(step) >= level[step]) + 1
-    if at == truth.size:
-        return float(truth[-1])
-    low, wanted, high = ndtri(np.clip([share(at - 1), level[at], share(at)], 0.5 / DRAWS, 1.0 - 0.5 / DRAWS))
-    part = max(wanted - low, 0.0) / max(high - low, 1e-12)
-    return float(truth[at - 1] + part * (truth[at] - truth[at - 1]))
+    at = 0 if excess(0) >= 0.0 else bisect_left(range(truth.size), 0.0, key=excess)
+    if at in (0, truth.size):
+        return float(truth[min(at, truth.size - 1)])
+    before, after = excess(at - 1), excess(at)
+    return float(truth[at - 1] + (truth[at] - truth[at - 1]) * before / (before - after))
 
 
 def contrasts(names: Sequence[str], rates: Sequence[Estimate]) -> list[Json]:

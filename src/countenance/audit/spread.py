@@ -34,9 +34,9 @@ class Spread:
     error. ``below``, ``above`` (g,): its standard errors downwards and upwards; ``own`` (g,): the variance that would
     be there if comparisons were independent. ``counting``, ``drawing`` (draws, g): for that part of the variance normal
     numbers, for what people add Student's t with `KNOWN` of the degrees of freedom; ``together``: the same numbers for
-    groups that share one variance, which is known by all of them. ``chance`` (draws, g): rates drawn for groups that
-    all have the pooled rate; ``floor`` (g,): half an error of theirs. ``known``: whether people are, so that all this
-    means something.
+    groups that share one variance, which is known by all of them. ``trials`` (g,): comparisons; ``least`` (g,): the
+    rate that a group without errors stands at. ``chance`` (draws, g): rates drawn for groups that all have the pooled
+    rate; ``floor`` (g,): half an error of theirs. ``known``: whether people are, so that all this means something.
     """
 
     rates: FloatArray
@@ -47,6 +47,8 @@ class Spread:
     counting: FloatArray
     drawing: FloatArray
     together: FloatArray
+    trials: FloatArray
+    least: FloatArray
     chance: FloatArray
     floor: FloatArray
     known: bool
@@ -77,7 +79,7 @@ class Spread:
         drawing = normal / np.sqrt(square / freedom)
         together = normal / np.sqrt(square.sum(axis=-1, keepdims=True) / freedom.sum())
         sure = below * scale, above * scale, own
-        return cls(rates, place, *sure, counting, drawing, together, chance, 0.5 / made, known)
+        return cls(rates, place, *sure, counting, drawing, together, trials, 0.5 / worth, chance, 0.5 / made, known)
 
     @cached_property
     def error(self) -> FloatArray:
@@ -107,10 +109,6 @@ class Spread:
         camps = slice(None, size), slice(size, None)
         return np.concatenate([_shrunk(self.place[c], self.error[c], _luck(self.place[c].size)) for c in camps])
 
-    def closer(self, guess: FloatArray) -> FloatArray:
-        """(g,) a guess with all groups closer to their mean, as far as their being apart may be luck."""
-        return _shrunk(guess, self.error, self.place.size - 1.0, self.place)
-
     def nearest(self, guess: FloatArray, pull: FloatArray) -> FloatArray:
         """(g,) rising logits, nearest in standard errors to a guess less ``pull`` (g,) times the squares of those.
 
@@ -123,45 +121,37 @@ class Spread:
         """(draws, g) rates that might be measured, in rising order, if ``truth`` (g,) were the logits.
 
         The part of a variance that people cause is the same everywhere; the rest is that of the rate. Where an interval
-        reaches far up, what is measured may lie far below the truth.
+        reaches far up, what is measured may lie far below the truth. Errors are whole, so groups may be exactly equal.
         """
-        return self._outcome(truth, self._drawn)
+        return self._outcome(truth, self._people(self.drawing))
 
     @cached_property
     def at_equal(self) -> FloatArray:
         """(draws, g) the same if all were `equal`: they share one variance then, known by all of them together."""
-        return self._outcome(self.equal, self._people(self.together, self.above, self.below))
+        return self._outcome(self.equal, self._people(self.together))
 
     def _outcome(self, truth: FloatArray, people: FloatArray) -> FloatArray:
         rate, there = expit(self.place), expit(truth)
         own = self.own * rate * (1.0 - rate) / (there * (1.0 - there))
-        return np.sort(expit(truth + people + _counted(self.counting, there, own)), axis=-1)
+        drawn = expit(truth + people + _counted(self.counting, there, own))
+        return np.sort(np.clip(np.rint(drawn * self.trials) / self.trials, self.least, 1.0 - self.least), axis=-1)
 
-    @cached_property
-    def _drawn(self) -> FloatArray:
-        return self._people(self.drawing, self.above, self.below)
-
-    @cached_property
-    def around(self) -> FloatArray:
-        """(draws, g) rates that might be true given what was measured, groups in the order of their measured rates."""
-        people = self._people(self.drawing, self.below, self.above)
-        found: FloatArray = expit(self.place + people + _counted(self.counting, expit(self.place), self.own))
-        return found
-
-    def _people(self, drawing: FloatArray, down: FloatArray, up: FloatArray) -> FloatArray:
-        """(draws, g) what drawing people adds to the logits, as lopsided as the intervals are."""
+    def _people(self, drawing: FloatArray) -> FloatArray:
+        """(draws, g) what drawing people adds to the logits measured, as lopsided as the intervals are."""
         part = np.sqrt(np.maximum(self.error**2 - self.own, 0.0)) / self.error
-        return drawing * np.where(drawing < 0.0, down, up) * part
+        return drawing * np.where(drawing < 0.0, self.above, self.below) * part
 
 
 def _counted(normal: FloatArray, rate: FloatArray, variance: FloatArray) -> FloatArray:
     """What counting adds to a logit: lopsided, since a count that is low by chance is so by more of its logarithm.
 
-    A normal number to the third of a cube root (Wilson, Hilferty 1931), of the given variance.
+    A count to the power of two thirds is nearly normal (Anscombe's residual; McCullagh, Nelder 1989, section 2.4.2).
+    Of the given variance, and its mean the rate.
     """
     lopsided = (1.0 - 2.0 * rate) * np.sqrt(variance) / 3.0
     lopsided = np.where(np.abs(lopsided) < 1e-6, 1e-6, lopsided)
-    found: FloatArray = np.sqrt(variance) * np.log(np.maximum(1.0 - lopsided**2 + lopsided * normal, 0.02)) / lopsided
+    power = np.maximum(1.0 - lopsided**2 + 2.0 * lopsided * normal, 1e-6)
+    found: FloatArray = np.sqrt(variance) * np.log(power) / (2.0 * lopsided)
     return found
 
 
@@ -184,16 +174,14 @@ def _freedom(estimates: Sequence[Estimate]) -> FloatArray:
     return np.array([1e6 if e.interval is None else min(e.interval.freedom, 1e6) for e in estimates])
 
 
-def _shrunk(place: FloatArray, error: FloatArray, by: float, measured: FloatArray | None = None) -> FloatArray:
+def _shrunk(place: FloatArray, error: FloatArray, by: float) -> FloatArray:
     """(g,) places moved towards their mean by ``by`` over how far they are apart, in squared standard errors.
 
-    All the way where they are no further apart than that (Stein 1956; James, Stein 1961). How far apart is taken from
-    ``measured``, if given.
+    All the way where they are no further apart than that (Stein 1956; James, Stein 1961).
     """
     worth = 1.0 / error**2
-    seen = place if measured is None else measured
-    apart = float(worth @ (seen - worth @ seen / worth.sum()) ** 2)
     mean = worth @ place / worth.sum()
+    apart = float(worth @ (place - mean) ** 2)
     found: FloatArray = mean + max(0.0, 1.0 - by / max(apart, 1e-12)) * (place - mean)
     return found
 
@@ -202,9 +190,9 @@ def _luck(groups: int) -> float:
     """How far to shrink a camp of groups; found by simulation.
 
     Stein's estimate has groups - 3, which errs least. A bound errs worse if luck is taken for inequality, so here is
-    three times as much; and a little for two or three, of which much may be real.
+    twice as much; and a little for two or three, of which much may be real.
     """
-    return max(3.0 * (groups - 3), 0.75)
+    return max(2.0 * (groups - 3), 0.75)
 
 
 def _place(estimate: Estimate) -> float:
