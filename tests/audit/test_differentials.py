@@ -170,7 +170,7 @@ def test_truths_on_the_way_to_equality_are_nearest_of_all_that_are_as_unequal(co
     assert np.diff(values).min() > -1e-9
     assert np.ptp(path[0]) == pytest.approx(0.0)
     at = next(k for k, logits in enumerate(path) if logits is guess)
-    assert values[-1] > values[at] or at == len(path) - 1
+    assert values[-1] > values[at] + 1e-3
     if name == "gini":
         return  # its slope changes, so only nearly the nearest
     random = np.random.default_rng(1)

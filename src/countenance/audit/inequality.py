@@ -28,9 +28,9 @@ TOWARDS, BEYOND = 0.035, 0.015
 """How the 5 % are spent: that groups differ less than the interval says, and that they differ more."""
 INWARDS = np.concatenate([0.5 * np.arange(1, 7), 3.0 * 1.3 ** np.arange(1, 40)])
 """Standard errors: finest where an end is likely, and far enough to make any groups equal."""
+OUTWARDS: FloatArray = -0.5 * np.arange(1.0, 25.0)
 LUCKY = 0.16
 """Groups more equal than this share of what equal ones give are taken as if they were as unequal as that."""
-OUTWARDS: FloatArray = -0.5 * np.arange(1.0, 25.0)
 INDEPENDENT = (
     "it is not known who was compared: no interval, and chance alone may give more than these independent comparisons"
 )
@@ -182,7 +182,9 @@ def _path(unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: 
 def _pulled(
     unequal: Callable[..., FloatArray], spreads: Sequence[Spread], guess: Truth, pulls: FloatArray
 ) -> list[Truth]:
-    """A guess pulled along the slope of the measure by so many standard errors, until all are equal.
+    """A guess pulled along the slope of the measure, or pushed where ``pulls`` are negative, until all are equal.
+
+    ``pulls``: standard errors. Returned are truths ever less unequal, or ever more.
 
     The slope is that where the step before ended; a step that does not lead on, because the slope changes on the way,
     is left out. So for Gini the truths are only nearly the nearest.
@@ -222,7 +224,8 @@ def _by_chance(drawn: FloatArray, seen: float, sign: float) -> tuple[tuple[float
 def _crossing(excess: Callable[[int], float], truth: FloatArray) -> float:
     """The truth at which an excess that rises from step to step is zero, by a straight line; else the first or last.
 
-    Found by halving: draws are the same everywhere, so that what exceeds grows with the truth.
+    Found by halving: draws are the same everywhere, so that what exceeds grows with the truth. Equality is asked by
+    itself, since so near to it whole errors may make the excess waver, and its answer has to be that of the p-value.
     """
     at = 0 if excess(0) >= 0.0 else bisect_left(range(truth.size), 0.0, key=excess)
     if at in (0, truth.size):

@@ -123,7 +123,11 @@ class Spread:
         The part of a variance that people cause is the same everywhere; the rest is that of the rate. Where an interval
         reaches far up, what is measured may lie far below the truth. Errors are whole, so groups may be exactly equal.
         """
-        return self._outcome(truth, self._people(self.drawing))
+        return self._outcome(truth, self._drawn)
+
+    @cached_property
+    def _drawn(self) -> FloatArray:
+        return self._people(self.drawing)
 
     @cached_property
     def at_equal(self) -> FloatArray:
