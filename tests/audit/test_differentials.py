@@ -185,6 +185,20 @@ def test_truths_on_the_way_to_equality_are_nearest_of_all_that_are_as_unequal(co
                 )
 
 
+def test_of_two_guesses_the_lower_ends_hold():
+    found = Spread.of([rate(e, 10**6) for e in (20, 26, 60, 70)], np.random.default_rng(0))
+
+    def unequal(rates, *, ordered=False):
+        return gini(*rates, ordered=ordered)
+
+    seen, at_equal = float(gini(found.rates)), gini(found.at_equal, ordered=True)
+    one, other = (inequality._ends(unequal, [found], [guess], seen, at_equal) for guess in found.guesses)
+    assert one[0] != pytest.approx(other[0], rel=0.01)
+    assert one[1] != pytest.approx(other[1], rel=0.01)
+    interval = measured(gini, found).interval
+    assert (interval.low, interval.high) == pytest.approx((min(one[0], other[0]), min(one[1], other[1])))
+
+
 def test_what_is_measured_of_a_count_is_a_count():
     """As lopsided as one, and whole, so that groups may be measured as exactly equal."""
     found = Spread.of([rate(e, 10**6) for e in (9, 31, 60, 119)], np.random.default_rng(0))
