@@ -19,8 +19,11 @@ from countenance.audit.spread import Spread
 RATIOS = (0.0, 0.4, 0.58, 1.0)
 PATTERNS = ((1, 4), (1, 1, 2, 4))
 MORE_PATTERNS = ((1, 1, 4, 4), (1, 1, 1, 1, 1, 1, 2, 3), (1, 1, 1, 1))
-EXTREME_PATTERNS = ((1, 2, 4), (1, 1.5), (1, 1, 1, 2), (1, 1, 1, 1, 1, 4), (1, 1, 1, 1, 2, 2, 4, 4))
-UNTUNED = ((1, 3), (1, 1, 1, 3), (1, 1.5, 2, 3), (1, 1, 2, 2, 4), (1, 1, 1, 1, 1, 1, 1, 3))
+EXTREME_PATTERNS = (
+    *((1, 2, 4), (1, 1.5), (1, 1, 1, 2), (1, 1, 1, 3), (1, 1, 2, 2, 4)),
+    *((1, 1, 1, 1, 1, 4), (1, 1, 1, 1, 2, 2, 4, 4)),
+)
+UNTUNED = ((1, 3), (1, 3, 3, 3), (1, 1, 1, 5), (1, 1.5, 2, 3), (1, 1, 1, 1, 1, 1, 1, 3))
 """Patterns on which no constant of an estimator was looked for."""
 SHAPES = ((200, 1), (500, 1), (200, 5), (200, 20), (2000, 1))
 FEW_ERRORS = 30
@@ -122,4 +125,5 @@ def _rate(rate: float, ratio: float, subjects: int, photos: int, seed: int) -> E
     lower = 0.03 if subjects >= 2000 else 0.1
     high, wanted = simulate_pair_sums([lower, rate], Wolves(ratio), subjects, photos, seed=seed)
     sums = replace(wanted, known=dependence(high))
-    return Estimate(sums.rate, pair_rate_interval(sums), errors=round(sums.errors), trials=sums.pairs)
+    each = photos**2  # comparisons of a pair
+    return Estimate(sums.rate, pair_rate_interval(sums), errors=round(sums.errors * each), trials=sums.pairs * each)

@@ -28,7 +28,7 @@ TOWARDS, BEYOND = 0.035, 0.015
 """How the 5 % are spent: that groups differ less than the interval says, and that they differ more."""
 INWARDS = np.concatenate([0.5 * np.arange(1, 7), 3.0 * 1.3 ** np.arange(1, 40)])
 """Standard errors: finest where an end is likely, and far enough to make any groups equal."""
-OUTWARDS: FloatArray = -0.5 * np.arange(1.0, 25.0)
+OUTWARDS: FloatArray = -INWARDS[INWARDS < 15.0]
 LUCKY = 0.16
 """Groups more equal than this share of what equal ones give are taken as if they were as unequal as that."""
 INDEPENDENT = (
@@ -128,7 +128,7 @@ def measured(
         return Differential(value if math.isfinite(value) else None, None, under, INDEPENDENT)
     seen = float(unequal(expit(s.place) for s in spreads))
 
-    at_equal = unequal((s.at_equal for s in spreads), ordered=True)
+    at_equal = unequal((s.outcome(s.equal) for s in spreads), ordered=True)
     under, p_value = _by_chance(at_equal, seen, sign)
     guesses = zip(*(s.guesses for s in spreads), strict=True)
     found = [_ends(unequal, spreads, list(guess), seen, at_equal) for guess in guesses]

@@ -33,10 +33,10 @@ class Spread:
     ``rates`` (g,) as measured, rising. ``place`` (g,): the logit of each; a group without errors stands at half an
     error. ``below``, ``above`` (g,): its standard errors downwards and upwards; ``own`` (g,): the variance that would
     be there if comparisons were independent. ``counting``, ``drawing`` (draws, g): for that part of the variance normal
-    numbers, for what people add Student's t with `KNOWN` of the degrees of freedom; ``together``: the same numbers for
-    groups that share one variance, which is known by all of them. ``trials`` (g,): comparisons; ``least`` (g,): the
-    rate that a group without errors stands at. ``chance`` (draws, g): rates drawn for groups that all have the pooled
-    rate; ``floor`` (g,): half an error of theirs. ``known``: whether people are, so that all this means something.
+    numbers, for what people add Student's t with `KNOWN` of the degrees of freedom. ``trials`` (g,): comparisons;
+    ``least`` (g,): the rate that a group without errors stands at. ``chance`` (draws, g): rates drawn for groups that
+    all have the pooled rate; ``floor`` (g,): half an error of theirs. ``known``: whether people are, so that all this
+    means something.
     """
 
     rates: FloatArray
@@ -46,7 +46,6 @@ class Spread:
     own: FloatArray
     counting: FloatArray
     drawing: FloatArray
-    together: FloatArray
     trials: FloatArray
     least: FloatArray
     chance: FloatArray
@@ -68,18 +67,17 @@ class Spread:
         half = expit(place)
         below, above = _arms(estimates, place, 1.0 / np.sqrt(worth * half * (1.0 - half)))
         trials = np.array([e.trials or w for e, w in zip(estimates, worth, strict=True)], dtype=np.float64)
+        own = 1.0 / (trials * half * (1.0 - half))
         variance = ((below + above) / 2.0) ** 2
-        own = np.minimum(1.0 / (trials * half * (1.0 - half)), variance)
+        people = np.maximum(variance - own, 0.0)
         # What people add is relative to the rate; its logarithm varies by less (a lognormal one by this much).
-        scale = np.sqrt((own + np.log1p(variance - own)) / variance)
+        scale = np.sqrt((np.minimum(own, variance) + np.log1p(people)) / variance)
         known = all(e.interval is not None for e in estimates)
         counting, normal = random.standard_normal(chance.shape), random.standard_normal(chance.shape)
         freedom = np.maximum(KNOWN * _freedom(estimates), 2.0)
-        square = random.chisquare(freedom, chance.shape)
-        drawing = normal / np.sqrt(square / freedom)
-        together = normal / np.sqrt(square.sum(axis=-1, keepdims=True) / freedom.sum())
+        drawing = normal / np.sqrt(random.chisquare(freedom, chance.shape) / freedom)
         sure = below * scale, above * scale, own
-        return cls(rates, place, *sure, counting, drawing, together, trials, 0.5 / worth, chance, 0.5 / made, known)
+        return cls(rates, place, *sure, counting, drawing, trials, 0.5 / worth, chance, 0.5 / made, known)
 
     @cached_property
     def error(self) -> FloatArray:
@@ -107,7 +105,7 @@ class Spread:
     def _in_camps(self, size: int) -> FloatArray:
         """(g,) the guess if the lowest ``size`` groups are one camp and the others another."""
         camps = slice(None, size), slice(size, None)
-        return np.concatenate([_shrunk(self.place[c], self.error[c], _luck(self.place[c].size)) for c in camps])
+        return np.concatenate([_shrunk(self.place[camp], self.error[camp]) for camp in camps])
 
     def nearest(self, guess: FloatArray, pull: FloatArray) -> FloatArray:
         """(g,) rising logits, nearest in standard errors to a guess less ``pull`` (g,) times the squares of those.
@@ -123,27 +121,16 @@ class Spread:
         The part of a variance that people cause is the same everywhere; the rest is that of the rate. Where an interval
         reaches far up, what is measured may lie far below the truth. Errors are whole, so groups may be exactly equal.
         """
-        return self._outcome(truth, self._drawn)
-
-    @cached_property
-    def _drawn(self) -> FloatArray:
-        return self._people(self.drawing)
-
-    @cached_property
-    def at_equal(self) -> FloatArray:
-        """(draws, g) the same if all were `equal`: they share one variance then, known by all of them together."""
-        return self._outcome(self.equal, self._people(self.together))
-
-    def _outcome(self, truth: FloatArray, people: FloatArray) -> FloatArray:
         rate, there = expit(self.place), expit(truth)
         own = self.own * rate * (1.0 - rate) / (there * (1.0 - there))
-        drawn = expit(truth + people + _counted(self.counting, there, own))
+        drawn = expit(truth + self._people + _counted(self.counting, there, own))
         return np.sort(np.clip(np.rint(drawn * self.trials) / self.trials, self.least, 1.0 - self.least), axis=-1)
 
-    def _people(self, drawing: FloatArray) -> FloatArray:
+    @cached_property
+    def _people(self) -> FloatArray:
         """(draws, g) what drawing people adds to the logits measured, as lopsided as the intervals are."""
         part = np.sqrt(np.maximum(self.error**2 - self.own, 0.0)) / self.error
-        return drawing * np.where(drawing < 0.0, self.above, self.below) * part
+        return self.drawing * np.where(self.drawing < 0.0, self.above, self.below) * part
 
 
 def _counted(normal: FloatArray, rate: FloatArray, variance: FloatArray) -> FloatArray:
@@ -178,25 +165,20 @@ def _freedom(estimates: Sequence[Estimate]) -> FloatArray:
     return np.array([1e6 if e.interval is None else min(e.interval.freedom, 1e6) for e in estimates])
 
 
-def _shrunk(place: FloatArray, error: FloatArray, by: float) -> FloatArray:
-    """(g,) places moved towards their mean by ``by`` over how far they are apart, in squared standard errors.
+def _shrunk(place: FloatArray, error: FloatArray) -> FloatArray:
+    """(g,) places moved towards their mean by c over how far they are apart, in squared standard errors.
 
-    All the way where they are no further apart than that (Stein 1956; James, Stein 1961).
+    All the way where they are no further apart than c. Equal groups are g - 1 apart on average, and with that as c what
+    is left would estimate the part of the differences that is true (Stein 1956; DerSimonian, Laird 1986). Here c is
+    g / 4 of it, found by simulation: if many groups seem to differ it is worse to take luck for truth, and of two or
+    three much may be true.
     """
     worth = 1.0 / error**2
     mean = worth @ place / worth.sum()
     apart = float(worth @ (place - mean) ** 2)
+    by = place.size * (place.size - 1) / 4.0
     found: FloatArray = mean + max(0.0, 1.0 - by / max(apart, 1e-12)) * (place - mean)
     return found
-
-
-def _luck(groups: int) -> float:
-    """How far to shrink a camp of groups; found by simulation.
-
-    Stein's estimate has groups - 3, which errs least. A bound errs worse if luck is taken for inequality, so here is
-    twice as much; and a little for two or three, of which much may be real.
-    """
-    return max(2.0 * (groups - 3), 0.75)
 
 
 def _place(estimate: Estimate) -> float:
