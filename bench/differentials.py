@@ -19,10 +19,16 @@ from countenance.audit.spread import Spread
 RATIOS = (0.0, 0.4, 0.58, 1.0)
 PATTERNS = ((1, 4), (1, 1, 2, 4))
 MORE_PATTERNS = ((1, 1, 4, 4), (1, 1, 1, 1, 1, 1, 2, 3), (1, 1, 1, 1))
-EXTREME_PATTERNS = (
-    *((1, 2, 4), (1, 1.5), (1, 1, 1, 2), (1, 1, 1, 3), (1, 1, 2, 2, 4)),
-    *((1, 1, 1, 1, 1, 4), (1, 1, 1, 1, 2, 2, 4, 4)),
+ONCE_UNTUNED = (
+    (1, 2, 4),
+    (1, 1.5),
+    (1, 1, 1, 2),
+    (1, 1, 1, 3),
+    (1, 1, 2, 2, 4),
+    (1, 1, 1, 1, 1, 4),
+    (1, 1, 1, 1, 2, 2, 4, 4),
 )
+"""Patterns that were, until constants were looked for on them too."""
 UNTUNED = ((1, 3), (1, 3, 3, 3), (1, 1, 1, 5), (1, 1.5, 2, 3), (1, 1, 1, 1, 1, 1, 1, 3))
 """Patterns on which no constant of an estimator was looked for."""
 SHAPES = ((200, 1), (500, 1), (200, 5), (200, 20), (2000, 1))
@@ -61,7 +67,7 @@ def _cells(full: bool) -> Iterator[Cell]:
         for pattern in MORE_PATTERNS if full else ():
             yield 2000, pattern, ratio, *SHAPES[0]
     for ratio in (0.0, 1.0) if full else ():
-        for pattern in EXTREME_PATTERNS + UNTUNED:
+        for pattern in ONCE_UNTUNED + UNTUNED:
             yield 2000, pattern, ratio, *SHAPES[0]
 
 

@@ -168,7 +168,7 @@ def test_truths_on_the_way_to_equality_are_nearest_of_all_that_are_as_unequal(co
 
     guess = found.guesses[0]
     path = [logits for (logits,) in inequality._path(unequal, [found], [guess])]
-    values = [float(measure(1 / (1 + np.exp(-p)))) for p in path]
+    values = [float(measure(expit(p))) for p in path]
     assert np.diff(values).min() > -1e-9
     assert np.ptp(path[0]) == pytest.approx(0.0)
     at = next(k for k, logits in enumerate(path) if logits is guess)
@@ -181,7 +181,7 @@ def test_truths_on_the_way_to_equality_are_nearest_of_all_that_are_as_unequal(co
             other = truth + size * random.standard_normal(truth.shape)
             if step > at and np.diff(other).min() < 0.0:
                 continue  # not in the order of the groups
-            if (float(measure(1 / (1 + np.exp(-other)))) - value) * (at - step) <= 0.0:
+            if (float(measure(expit(other))) - value) * (at - step) <= 0.0:
                 assert (
                     np.sum(((other - guess) / found.error) ** 2) >= np.sum(((truth - guess) / found.error) ** 2) - 1e-6
                 )
