@@ -13,7 +13,7 @@ from estimator_people import tallies
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
-from scipy.stats import binom, kstest, poisson, skew, t
+from scipy.stats import binom, kstest, poisson, skew, spearmanr, t
 
 from countenance.audit import inequality, spread
 from countenance.audit.differentials import differentials
@@ -29,7 +29,7 @@ from countenance.audit.inequality import (
 from countenance.audit.intervals import Interval, wilson
 from countenance.audit.rates import false_match, snap
 from countenance.audit.result import Estimate
-from countenance.audit.spread import KNOWN, Spread, effective_trials
+from countenance.audit.spread import KNOWN, KNOWN_OF_EQUALS, Spread, effective_trials
 
 PAGE = Path(__file__).parents[2] / "docs" / "estimators" / "differentials.md"
 rates = st.lists(st.floats(1e-6, 1), min_size=2, max_size=8).map(np.array)
@@ -193,7 +193,7 @@ def test_of_two_guesses_the_lower_ends_hold():
     def unequal(rates, *, ordered=False):
         return gini(*rates, ordered=ordered)
 
-    seen, at_equal = float(gini(found.rates)), gini(found.outcome(found.equal), ordered=True)
+    seen, at_equal = float(gini(found.rates)), gini(found.at_equal, ordered=True)
     one, other = (inequality._ends(unequal, [found], [guess], seen, at_equal) for guess in found.guesses)
     assert one[0] != pytest.approx(other[0], rel=0.01)
     assert one[1] != pytest.approx(other[1], rel=0.01)
@@ -235,6 +235,20 @@ def test_how_poorly_a_variance_is_known_makes_tails_and_not_width():
     extreme = [np.quantile(np.abs(f.drawing), 0.99) for f in found]
     assert extreme[0] > 1.4 * extreme[1]
     assert kstest(few.drawing.ravel(), t(KNOWN * 8.0).cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize("freedom", [1.0, 8.0, 40.0])
+def test_at_equality_more_is_known_of_a_variance(freedom):
+    """The same draws as elsewhere, with lighter tails. There is nearly no counting here."""
+    ends = [float(expit(logit(1e-3) + shift)) for shift in (-0.3, 0.3)]
+    one = Estimate(1e-3, Interval(*ends, freedom=freedom), errors=10**7, trials=10**10)
+    found = Spread.of([one] * 2, np.random.default_rng(0))
+    elsewhere, at_equal = ((logit(d) - found.equal) / found.error for d in (found.outcome(found.equal), found.at_equal))
+    less = max(KNOWN * freedom, 2.0)
+    assert kstest(elsewhere.ravel(), t(less).cdf).pvalue > 0.01
+    assert kstest(at_equal.ravel(), t(KNOWN_OF_EQUALS / KNOWN * less).cdf).pvalue > 0.01
+    assert np.abs(at_equal).max() < np.abs(elsewhere).max()
+    assert spearmanr(at_equal[:, 0], elsewhere[:, 0]).statistic > 0.999
 
 
 def test_the_logarithm_of_a_rate_varies_by_less_than_the_rate():

@@ -128,7 +128,7 @@ def measured(
         return Differential(value if math.isfinite(value) else None, None, under, INDEPENDENT)
     seen = float(unequal(expit(s.place) for s in spreads))
 
-    at_equal = unequal((s.outcome(s.equal) for s in spreads), ordered=True)
+    at_equal = unequal((s.at_equal for s in spreads), ordered=True)
     under, p_value = _by_chance(at_equal, seen, sign)
     guesses = zip(*(s.guesses for s in spreads), strict=True)
     found = [_ends(unequal, spreads, list(guess), seen, at_equal) for guess in guesses]

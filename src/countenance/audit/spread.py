@@ -11,17 +11,17 @@ from typing import Self
 
 import numpy as np
 from scipy.optimize import isotonic_regression
-from scipy.special import expit, logit, ndtri, stdtrit
+from scipy.special import expit, logit, ndtri, stdtr, stdtrit
 
 from countenance.audit.result import Estimate
 from countenance.audit.tallies import FloatArray
 from countenance.errors import NotEnoughDataError
 
-__all__ = ["DRAWS", "KNOWN", "Spread", "effective_trials", "trials_at"]
+__all__ = ["DRAWS", "KNOWN", "KNOWN_OF_EQUALS", "Spread", "effective_trials", "trials_at"]
 
 DRAWS = 1000
-KNOWN = 0.5
-"""Share of an interval's degrees of freedom that draws have; found by simulation."""
+KNOWN, KNOWN_OF_EQUALS = 0.5, 0.7
+"""Share of an interval's degrees of freedom that draws have, and have if all groups are equal; found by simulation."""
 LEVEL = 0.025
 Z = float(ndtri(1.0 - LEVEL))
 
@@ -33,10 +33,10 @@ class Spread:
     ``rates`` (g,) as measured, rising. ``place`` (g,): the logit of each; a group without errors stands at half an
     error. ``below``, ``above`` (g,): its standard errors downwards and upwards; ``own`` (g,): the variance that would
     be there if comparisons were independent. ``counting``, ``drawing`` (draws, g): for that part of the variance normal
-    numbers, for what people add Student's t with `KNOWN` of the degrees of freedom. ``trials`` (g,): comparisons;
-    ``least`` (g,): the rate that a group without errors stands at. ``chance`` (draws, g): rates drawn for groups that
-    all have the pooled rate; ``floor`` (g,): half an error of theirs. ``known``: whether people are, so that all this
-    means something.
+    numbers, for what people add Student's t with ``freedom`` (g,) degrees of freedom, `KNOWN` of the intervals'.
+    ``trials`` (g,): comparisons; ``least`` (g,): the rate that a group without errors stands at. ``chance`` (draws, g):
+    rates drawn for groups that all have the pooled rate; ``floor`` (g,): half an error of theirs. ``known``: whether
+    people are, so that all this means something.
     """
 
     rates: FloatArray
@@ -46,6 +46,7 @@ class Spread:
     own: FloatArray
     counting: FloatArray
     drawing: FloatArray
+    freedom: FloatArray
     trials: FloatArray
     least: FloatArray
     chance: FloatArray
@@ -77,7 +78,7 @@ class Spread:
         freedom = np.maximum(KNOWN * _freedom(estimates), 2.0)
         drawing = normal / np.sqrt(random.chisquare(freedom, chance.shape) / freedom)
         sure = below * scale, above * scale, own
-        return cls(rates, place, *sure, counting, drawing, trials, 0.5 / worth, chance, 0.5 / made, known)
+        return cls(rates, place, *sure, counting, drawing, freedom, trials, 0.5 / worth, chance, 0.5 / made, known)
 
     @cached_property
     def error(self) -> FloatArray:
@@ -121,16 +122,34 @@ class Spread:
         The part of a variance that people cause is the same everywhere; the rest is that of the rate. Where an interval
         reaches far up, what is measured may lie far below the truth. Errors are whole, so groups may be exactly equal.
         """
+        return self._measured(truth, self._people)
+
+    @cached_property
+    def at_equal(self) -> FloatArray:
+        """(draws, g) as `outcome`, if there is no difference; the same draws, with `KNOWN_OF_EQUALS`.
+
+        With `KNOWN` equal groups would be told apart less often than by the level.
+        """
+        lighter = stdtrit(KNOWN_OF_EQUALS / KNOWN * self.freedom, stdtr(self.freedom, self.drawing))
+        return self._measured(self.equal, self._lopsided(lighter))
+
+    def _measured(self, truth: FloatArray, people: FloatArray) -> FloatArray:
+        """(draws, g) rates in rising order, of ``truth`` (g,) and what ``people`` (draws, g) add to the logits."""
         rate, there = expit(self.place), expit(truth)
         own = self.own * rate * (1.0 - rate) / (there * (1.0 - there))
-        drawn = expit(truth + self._people + _counted(self.counting, there, own))
+        drawn = expit(truth + people + _counted(self.counting, there, own))
         return np.sort(np.clip(np.rint(drawn * self.trials) / self.trials, self.least, 1.0 - self.least), axis=-1)
 
     @cached_property
     def _people(self) -> FloatArray:
-        """(draws, g) what drawing people adds to the logits measured, as lopsided as the intervals are."""
+        """(draws, g) what drawing people adds to the logits measured."""
+        return self._lopsided(self.drawing)
+
+    def _lopsided(self, drawing: FloatArray) -> FloatArray:
+        """(draws, g) what people add, of draws with mean 0: as lopsided as the intervals are."""
         part = np.sqrt(np.maximum(self.error**2 - self.own, 0.0)) / self.error
-        return self.drawing * np.where(self.drawing < 0.0, self.above, self.below) * part
+        found: FloatArray = drawing * np.where(drawing < 0.0, self.above, self.below) * part
+        return found
 
 
 def _counted(normal: FloatArray, rate: FloatArray, variance: FloatArray) -> FloatArray:
