@@ -33,10 +33,10 @@ class Spread:
     ``rates`` (g,) as measured, rising. ``place`` (g,): the logit of each; a group without errors stands at half an
     error. ``below``, ``above`` (g,): its standard errors downwards and upwards; ``own`` (g,): the variance that would
     be there if comparisons were independent. ``counting``, ``drawing`` (draws, g): for that part of the variance normal
-    numbers, for what people add Student's t with ``freedom`` (g,) degrees of freedom, `KNOWN` of the intervals'.
-    ``trials`` (g,): comparisons; ``least`` (g,): the rate that a group without errors stands at. ``chance`` (draws, g):
-    rates drawn for groups that all have the pooled rate; ``floor`` (g,): half an error of theirs. ``known``: whether
-    people are, so that all this means something.
+    numbers, for what people add Student's t with ``freedom`` (g,) degrees of freedom, `KNOWN` of the intervals' but at
+    least 2. ``trials`` (g,): comparisons; ``least`` (g,): the rate that a group without errors stands at. ``chance``
+    (draws, g): rates drawn for groups that all have the pooled rate; ``floor`` (g,): half an error of theirs.
+    ``known``: whether people are, so that all this means something.
     """
 
     rates: FloatArray
@@ -126,9 +126,9 @@ class Spread:
 
     @cached_property
     def at_equal(self) -> FloatArray:
-        """(draws, g) as `outcome`, if there is no difference; the same draws, with `KNOWN_OF_EQUALS`.
+        """(draws, g) as `outcome`, if there is no difference: the same draws, by their quantiles.
 
-        With `KNOWN` equal groups would be told apart less often than by the level.
+        With `KNOWN_OF_EQUALS` for `KNOWN`, since with that equal groups are told apart less often than the level says.
         """
         lighter = stdtrit(KNOWN_OF_EQUALS / KNOWN * self.freedom, stdtr(self.freedom, self.drawing))
         return self._measured(self.equal, self._lopsided(lighter))
